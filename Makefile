@@ -1,0 +1,59 @@
+# Every target says what it does. A fresh machine needs two of them: demo and test.
+SHELL := /bin/bash -euo pipefail
+BIN := .venv/bin
+PYTHON ?= python3
+INVENTORY ?= inventories/lab
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export MOLECULE_GLOB := molecule/*/molecule.yml
+export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
+
+.PHONY: help setup check lint unit contract test molecule demo demo-down bench lock docs build clean
+
+help: ## Show the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+setup: ## Install what this machine lacks (Debian packages, virtual environments)
+	@PYTHON=$(PYTHON) .ci/setup
+
+check: setup lint unit contract ## Quick tier: lint, unit and contract tests (under 3 minutes)
+
+lint: setup ## ansible-lint, yamllint, ruff, cfn-lint, changelog
+	@echo "lint: ruff";         ruff check . && ruff format --check -q .
+	@echo "lint: yamllint";     yamllint -s .
+	@echo "lint: cfn-lint";     cfn-lint
+	@echo "lint: ansible-lint"; ansible-lint -q --offline
+	@echo "lint: changelog";    antsibull-changelog lint
+
+unit: setup ## Unit tests
+	@echo "unit tests";     pytest -n 2 tests/unit
+
+contract: setup ## Contract tests (specs, templates, data, emulator, built collection)
+	@echo "contract tests"; pytest -n 2 tests/contract
+
+test: check molecule ## Everything: check, then the whole platform on the embedded cloud
+
+molecule: setup ## Molecule scenarios on the embedded cloud
+	@.ci/molecule
+
+demo: setup ## The main job on the embedded cloud; ends with the address of JupyterHub
+	@.ci/demo
+
+demo-down: ## Remove all of the demo from this machine
+	@lab/lab down --name demo
+
+bench: setup ## Phases of a cold demo and of the no-op run, beside stock Ansible
+	@$(BIN)/python -m tests.bench
+
+lock: setup ## Renew requirements/*.txt from requirements/*.in
+	@for f in bootstrap controller develop emulator engine; do echo "lock: $$f"; \
+	  $(BIN)/uv pip compile -q --upgrade --universal --python-version 3.12 --generate-hashes --no-header \
+	    --no-emit-index-url --no-emit-find-links requirements/$$f.in -o requirements/$$f.txt; done
+
+docs: setup ## Regenerate the argument tables of the roles' READMEs
+	@$(BIN)/python docs/generate.py
+
+build: setup ## Build the collection's artefact into build/
+	@mkdir -p build && ansible-galaxy collection build --force --output-path build .
+
+clean: ## Remove virtual environments and build results (not the caches, not the lab's state)
+	rm -rf .venv .venv-emulator build reports
