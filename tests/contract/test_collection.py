@@ -33,7 +33,17 @@ def test_holds_the_product_only(artefact: Path) -> None:
         names = tar.getnames()
     tops = {name.split("/")[0] for name in names}
     assert {"playbooks", "plugins", "roles", "meta", "README.md", "LICENSE"} <= tops
-    assert not tops & {"inventories", "lab", "tests", "molecule", "requirements", "collections", ".ci", ".lab", ".state"}
+    assert not tops & {
+        "inventories",
+        "lab",
+        "tests",
+        "molecule",
+        "requirements",
+        "collections",
+        ".ci",
+        ".lab",
+        ".state",
+    }
     assert "playbooks/site.yml" in names
 
 
