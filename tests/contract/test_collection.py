@@ -1,4 +1,4 @@
-"""The artefact: builds, holds what a project needs and nothing of ours, installs elsewhere and passes a syntax check."""
+"""The artefact: builds, holds the product and nothing of ours, installs elsewhere, passes a syntax check."""
 
 from __future__ import annotations
 
