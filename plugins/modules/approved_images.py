@@ -1,0 +1,106 @@
+#!/usr/bin/python
+"""Look up machine images by core IT's criteria."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: approved_images
+short_description: Look up machine images by core IT's criteria
+description:
+  - For each key, finds the newest image with the given owner, tags and architecture that is not too old.
+  - Image ids change with every monthly build; criteria do not, so the data holds criteria only.
+  - Changes nothing. One API call, whatever the number of keys.
+options:
+  images:
+    description: What core IT approves, by key.
+    type: dict
+    required: true
+    # Each value is a dictionary with owner (account id), tags, architecture and max_age_days.
+  max_age_days:
+    description:
+      - Age above which an image is refused, because its security updates are too old.
+      - A key's own C(max_age_days) goes before this.
+    type: int
+    default: 180
+  in_use:
+    description: Image ids in use, about which RV(in_use) then tells whether a newer one exists.
+    type: list
+    elements: str
+    default: []
+extends_documentation_fragment:
+  - atelier.datalab.attributes.read_only
+  - amazon.aws.common.modules
+  - amazon.aws.region.modules
+  - amazon.aws.boto3
+author: [Atelier Datalab]
+"""
+
+EXAMPLES = r"""
+- name: Find today's approved images
+  atelier.datalab.approved_images:
+    region: eu-west-1
+    images:
+      debian-12: {owner: "210987654321", tags: {CoreIT: approved, Os: debian-12}, architecture: x86_64}
+    max_age_days: 90
+  register: approved
+"""
+
+RETURN = r"""
+ids:
+  description: Image id by key.
+  type: dict
+  returned: success
+  sample: {debian-12: ami-0123456789abcdef0}
+images:
+  description: >-
+    By key: C(image_id), C(name), C(creation_date), C(age_days), and C(older), other images that meet the criteria.
+  type: dict
+  returned: success
+in_use:
+  description: >-
+    By image id in use: C(key) it belongs to, whether it is still C(approved), and the C(newer) image if any.
+  type: dict
+  returned: success
+"""
+
+from datetime import UTC, datetime
+
+from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
+from ansible_collections.atelier.datalab.plugins.module_utils import _aws, _images
+
+
+def main() -> None:
+    """Entry point."""
+    module = AnsibleAWSModule(
+        argument_spec={
+            "images": {"type": "dict", "required": True},
+            "max_age_days": {"type": "int", "default": 180},
+            "in_use": {"type": "list", "elements": "str", "default": []},
+        },
+        supports_check_mode=True,
+    )
+    try:
+        criteria = _images.read_criteria(module.params["images"], module.params["max_age_days"])
+        pages = (
+            _aws.client(module, "ec2")
+            .get_paginator("describe_images")
+            .paginate(Owners=sorted({wanted.owner for wanted in criteria}))
+        )
+        found = [image for page in pages for image in page["Images"]] if criteria else []
+        chosen = _images.select(criteria, found, datetime.now(UTC))
+    except KeyError as error:
+        module.fail_json(msg=f"images: every key needs {error}")
+    except _images.ImagesError as error:
+        module.fail_json(msg=str(error))
+    except _aws.AWS_ERRORS as error:
+        module.fail_json(msg=f"Images cannot be looked up: {_aws.sentence(error)}")
+    module.exit_json(
+        changed=False,
+        ids={key: facts["image_id"] for key, facts in chosen.items()},
+        images=chosen,
+        in_use=_images.standing(module.params["in_use"], chosen),
+    )
+
+
+if __name__ == "__main__":
+    main()
