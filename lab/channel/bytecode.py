@@ -51,11 +51,15 @@ class Compiler:
         self._child.wait()
 
     def compile(self, entries: list[Entry]) -> list[Entry]:
-        """Return the bytecode of the importable sources among ``entries``; those that do not compile have none."""
+        """Return the bytecode of the importable sources among ``entries``.
+
+        Sources that do not compile have none, and neither have those that name the prefix: their text changes
+        at installation, the host compiles them.
+        """
         sources = {
             e.path: e.data
             for e in entries
-            if e.path.endswith(".py") and e.path.startswith(("site-packages/", "lib/python"))
+            if e.path.endswith(".py") and e.path.startswith(("site-packages/", "lib/python")) and not e.relocated
         }
         if not sources:
             return []

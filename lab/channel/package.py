@@ -41,7 +41,8 @@ class Entry:
             "size_in_bytes": len(self.data),
         }
         if self.relocated:
-            described |= {"file_mode": "text", "prefix_placeholder": PLACEHOLDER}
+            mode = "binary" if b"\0" in self.data else "text"
+            described |= {"file_mode": mode, "prefix_placeholder": PLACEHOLDER}
         return described
 
     def header(self) -> tarfile.TarInfo:
