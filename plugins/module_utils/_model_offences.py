@@ -1,0 +1,69 @@
+"""What is wrong with the data, told so that it can be repaired in one go. Pure."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable
+from typing import Any
+
+Path = tuple[str | int, ...]
+Locate = Callable[[Path], str]
+
+_SHOWN = 120  # characters of a value; an ssh key or a pasted file would bury the rest
+
+
+@dataclasses.dataclass(frozen=True)
+class Offence:
+    """One wrong value: where, what, why, and what to write instead."""
+
+    path: Path
+    value: Any
+    why: str
+    instead: str
+    rule: str | None = None
+
+    @property
+    def key(self) -> str:
+        """The path as people write it: `projects[0].machines[1].address`."""
+        text = ""
+        for step in self.path:
+            text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
+        return text
+
+    def shown(self) -> str:
+        """The value, short; never one of `secrets`, nor what looks like a private key."""
+        if self.path[:1] == ("secrets",) or "PRIVATE KEY" in str(self.value):
+            return "(not shown)"
+        if self.value is MISSING:
+            return "(missing)"
+        text = repr(self.value) if isinstance(self.value, str) else str(self.value)
+        text = " ".join(text.split())
+        return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."
+
+    def line(self, locate: Locate) -> str:
+        """`file:line: key = value: why: what to write instead`."""
+        rule = f" (rule {self.rule})" if self.rule else ""
+        return f"{locate(self.path)}: {self.key} = {self.shown()}: {self.why}{rule}; {self.instead}"
+
+
+class _Missing:
+    def __repr__(self) -> str:
+        return "(missing)"
+
+
+MISSING = _Missing()
+
+
+class Offences(Exception):  # noqa: N818  a collection of them, named as the reader meets it
+    """All that is wrong, in the order of the data; `str()` of it is the one message."""
+
+    def __init__(self, offences: Iterable[Offence], locate: Locate | None = None) -> None:
+        self.offences = list(offences)
+        self.locate = locate or (lambda path: str(path[0]) if path else "data")
+        super().__init__(self.message())
+
+    def message(self, locate: Locate | None = None) -> str:
+        """One line per offence under a head that counts them."""
+        count = len(self.offences)
+        head = f"The data has {count} fault{'s' if count != 1 else ''}; nothing was changed, nothing was asked of AWS."
+        return "\n".join([head, *(f"  {offence.line(locate or self.locate)}" for offence in self.offences)])
