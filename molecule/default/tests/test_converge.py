@@ -1,0 +1,85 @@
+"""The run itself: nothing to do the second time, check mode tells the truth, an edit changes exactly what it should."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import ENVIRONMENT, LAB, ROOT, ansible, site
+
+
+@pytest.fixture
+def edited(tmp_path: Path) -> Path:
+    """Return a copy of the environment's inventory that a test may edit; pins of host keys are shared."""
+    shutil.copytree(ROOT / "inventories", tmp_path / "inventories", symlinks=True)
+    (tmp_path / ".state").mkdir()
+    (tmp_path / ".state" / f"{ENVIRONMENT}.known_hosts").symlink_to(ROOT / ".state" / f"{ENVIRONMENT}.known_hosts")
+    return tmp_path / "inventories" / ENVIRONMENT
+
+
+def edit(inventory: Path, change: object) -> None:
+    path = inventory / "group_vars/all/projects.yml"
+    data = yaml.safe_load(path.read_text())
+    change(data)
+    path.write_text(yaml.safe_dump(data, sort_keys=False))
+
+
+def test_check_after_converge_reports_nothing() -> None:
+    report = site("--check", "--diff")
+    assert [(h, t) for h, t, _ in report["changed"]] == []
+
+
+def test_check_shows_exactly_one_new_member(edited: Path) -> None:
+    """Dave joins alpha: his account on alpha's machine, and nothing else anywhere."""
+    edit(edited, lambda data: data["projects"][0]["members"].append("dave"))
+    report = site("--check", "--diff", inventory=edited)
+    hosts = {host for host, _, _ in report["changed"]}
+    assert hosts == {"preprod-alpha-workstation-01"}
+    text = yaml.safe_dump([result.get("diff") for _, _, result in report["changed"]])
+    assert "dave" in text
+    assert "carol" not in text
+    assert site("--check")["changed"] == [], "check mode changed something"
+
+
+def test_check_shows_the_change_set_of_a_new_owner(edited: Path) -> None:
+    """A tag is part of the stacks: check mode shows their change sets and runs none of them."""
+    edit(edited, lambda data: data["projects"][1].update(backup="none", backup_reason="rehearsal only"))
+    report = site("--check", "--diff", inventory=edited, check=False)
+    if report["failed"]:
+        pytest.fail(str(report["failed"][:2])[:3000])
+    changed = {task for _, task, _ in report["changed"]}
+    text = yaml.safe_dump([result.get("diff") for _, _, result in report["changed"]])
+    assert changed
+    assert "preprod-machine-beta-workstation-01" in text
+    assert "alpha" not in text
+    assert site("--check")["changed"] == [], "check mode changed something"
+
+
+def test_bad_data_is_refused_before_anything(edited: Path) -> None:
+    def change(data: dict) -> None:
+        data["projects"][0]["owner"] = "nobody"
+        data["projects"][1]["cost_centre"] = "CC-2077"
+
+    edit(edited, change)
+    done = ansible(
+        "ansible-playbook", "site.yml", "-i", edited, check=False, AWS_ENDPOINT_URL=os.environ["AWS_ENDPOINT_URL"]
+    )
+    assert done.returncode != 0
+    assert "nobody" in done.stdout
+    assert "cost_centre" in done.stdout
+    assert "cost_center" in done.stdout
+    assert "PLAY [Converge the workstations" not in done.stdout
+
+
+def test_secrets_stay_out_of_what_the_run_prints() -> None:
+    done = ansible("ansible-playbook", "site.yml", "-i", "inventories/preprod", "--check", "--diff", "-vv")
+    told = done.stdout + done.stderr
+    for secret in json.loads((LAB.state / "passwords.json").read_text()).values():
+        assert secret not in told
+    assert "PRIVATE KEY" not in told
+    assert "$6$" not in told
+    assert "$y$" not in told

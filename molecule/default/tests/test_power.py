@@ -1,0 +1,97 @@
+"""A machine stopped through the API: its host goes, the inventory still lists it, a converge does as the data asks."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+
+import boto3
+import pytest
+from conftest import ALPHA, BETA, LAB, ROOT, ansible, host, instance, site
+
+
+def containers_up() -> set[str]:
+    names = subprocess.run(["podman", "ps", "--format", "{{.Names}}"], capture_output=True, text=True, check=True)
+    return set(names.stdout.split())
+
+
+def wait_for(what: str, condition: Callable[[], bool], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"not within {seconds} s: {what}"
+        time.sleep(0.5)
+
+
+def stop(name: str) -> str:
+    identifier = instance(name)["InstanceId"]
+    boto3.client("ec2").stop_instances(InstanceIds=[identifier])
+    wait_for(f"the host of {name} goes away", lambda: LAB.namespace(identifier) not in containers_up())
+    return identifier
+
+
+def start(name: str) -> None:
+    identifier = instance(name)["InstanceId"]
+    boto3.client("ec2").start_instances(InstanceIds=[identifier])
+    wait_for(f"the host of {name} comes back", lambda: LAB.namespace(identifier) in containers_up())
+    wait_for("systemd has started", lambda: "running" in host(name).run("systemctl is-system-running").stdout)
+
+
+@pytest.fixture
+def both_running_after() -> Iterator[None]:
+    yield
+    for name in (ALPHA, BETA):
+        if instance(name)["State"]["Name"] != "running":
+            start(name)
+
+
+def listed() -> dict:
+    return json.loads(ansible("ansible-inventory", "-i", "inventories/preprod", "--list").stdout)
+
+
+@pytest.mark.usefixtures("both_running_after")
+def test_stopped_machine_that_is_to_be_skipped() -> None:
+    host(BETA).run_expect([0], "echo kept > /srv/data/projects/beta/notebook.ipynb")
+    stop(BETA)
+    groups = listed()
+    assert BETA in groups["role_workstation"]["hosts"]
+    assert BETA in groups["state_stopped"]["hosts"]
+
+    report = site()
+    assert BETA not in report["stats"] or report["stats"][BETA]["ok"] == 0
+    assert report["changed"] == []
+    told = json.dumps([result.get("msg") for _, _, result in report["all"] if result.get("msg")])
+    assert BETA in told, "the run does not say that it skipped the machine"
+    assert instance(BETA)["State"]["Name"] == "stopped"
+
+    start(BETA)
+    assert host(BETA).file("/srv/data/projects/beta/notebook.ipynb").content_string == "kept\n"
+    assert site("--limit", f"localhost,{BETA}")["changed"] == []
+
+
+@pytest.mark.usefixtures("both_running_after")
+def test_stopped_machine_that_is_to_be_started() -> None:
+    host(ALPHA).run_expect([0], "echo kept > /srv/data/projects/alpha/notebook.ipynb")
+    stop(ALPHA)
+    report = site()
+    assert instance(ALPHA)["State"]["Name"] == "running"
+    assert report["stats"][ALPHA]["ok"] > 0
+    assert host(ALPHA).file("/srv/data/projects/alpha/notebook.ipynb").content_string == "kept\n"
+    assert host(ALPHA).service("jupyterhub").is_running
+
+
+def test_inventory_groups() -> None:
+    groups = listed()
+    for group in (
+        "role_bastion",
+        "role_workstation",
+        "project_alpha",
+        "project_beta",
+        "environment_preprod",
+        "schedule_office",
+    ):
+        assert groups[group]["hosts"], group
+    variables = groups["_meta"]["hostvars"][ALPHA]
+    assert variables["ansible_host"] == instance(ALPHA)["PrivateIpAddress"]
+    assert (ROOT / "inventories/preprod/aws_ec2.yml").is_file()
