@@ -107,6 +107,16 @@ def hint(reason: str) -> str:
 _COLLATERAL = re.compile(r"cancelled|canceled", re.IGNORECASE)
 
 
+_WRAPPED = re.compile(r'Resource handler returned message: "(?P<inner>.*?)"?(?: \(RequestToken: [^)]*\))?$', re.DOTALL)
+_IDS = re.compile(r" \((?:Service|AWS\w+|Amazon\w+): [^()]*\)|, Request ID: [\w-]+")
+
+
+def plain(reason: str) -> str:
+    """A reason without CloudFormation's wrapping and the request ids, which help only AWS."""
+    match = _WRAPPED.match(reason)
+    return " ".join(_IDS.sub("", match.group("inner") if match else reason).split())
+
+
 def first_failure(events: Iterable[Mapping[str, Any]]) -> Mapping[str, Any] | None:
     """The event that began the trouble.
 
@@ -122,7 +132,7 @@ def failure_text(name: str, status: str, events: Iterable[Mapping[str, Any]], re
     event = first_failure(events)
     if event is None:
         return f"{name}: {status}: {reason or 'no reason given'}{_advice(reason)}\n    {_leaves(name, status)}"
-    why = str(event.get("ResourceStatusReason") or "no reason given")
+    why = plain(str(event.get("ResourceStatusReason") or "no reason given"))
     where = f"{event.get('LogicalResourceId')} ({event.get('ResourceType')})"
     return f"{name}: {where}: {why}{_advice(why)}\n    {_leaves(name, status)}"
 
