@@ -7,7 +7,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from ansible.plugins.action import ActionBase
+from ansible.plugins.action import ActionBase, VariableLayer
 
 try:
     from ansible_collections.atelier.datalab.plugins.module_utils import _model, _model_output, _model_source
@@ -46,6 +46,8 @@ class ActionModule(ActionBase):
         if isinstance(model, _model.Offences):
             return result | _failed(model.message(source.locate))
         datalab = _model_output.derive(model, today, ROOT, task_vars.get("inventory_hostname"))
+        # As a variable of its own too: from ansible-core 2.24 on it is no longer made from the fact.
+        self.register_host_variables({"datalab": datalab}, VariableLayer.EPHEMERAL_FACT)
         return result | {
             "msg": summary(datalab, model),
             "warnings": [one.line(source.locate) for one in model.warnings],

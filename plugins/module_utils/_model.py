@@ -269,7 +269,7 @@ def validate(data: dict[str, Any], today: datetime.date, folder: str | None = No
     known = {offence.path for offence in offences}
     offences += [one for one in _model_checks.check(data, folder) if one.path not in known]
     refused, warnings = _model_rules.judge(data, today)
-    offences += refused
+    offences = _without_echoes(offences + refused)
     if parsed is not None and not offences:
         offences += _too_large(parsed, today)
     if offences or parsed is None:
@@ -295,6 +295,7 @@ def _order(offence: Offence) -> list[tuple[int, int, str]]:
     return [(place, 0, ""), *((0, step, "") if isinstance(step, int) else (1, 0, step) for step in offence.path)]
 
 
+_MEANT = "did you mean "
 _WORDS = {
     "string_type": ("is not a text", "write a text; put it in quotes when it looks like a number, a date or yes/no"),
     "int_type": ("is not a whole number", "write a number without quotes"),
@@ -329,6 +330,12 @@ def _translate(error: Any) -> Offence:
     return Offence(path, value, why, instead)
 
 
+def _without_echoes(offences: list[Offence]) -> list[Offence]:
+    """A mistyped key is one fault, not also the absence of the right one."""
+    meant = {(*one.path[:-1], one.instead[len(_MEANT) : -1]) for one in offences if one.instead.startswith(_MEANT)}
+    return [one for one in offences if not (one.path in meant and one.value in (MISSING, None))]
+
+
 def _bounds(message: str) -> tuple[str, str]:
     """Lengths and limits: pydantic's own sentence says both halves."""
     return "is out of bounds", message[:1].lower() + message[1:]
@@ -353,7 +360,7 @@ def _suggest(path: Path) -> str:
     known = sorted(schema.model_fields) if schema else []
     near = difflib.get_close_matches(str(path[-1]), known, n=1, cutoff=0.6)
     if near:
-        return f"did you mean {near[0]}?"
+        return f"{_MEANT}{near[0]}?"
     return f"remove it; known here: {', '.join(known)}"
 
 

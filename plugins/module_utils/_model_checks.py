@@ -35,10 +35,10 @@ def check(data: Any, folder: str | None) -> list[Offence]:
         _addresses,
         _flow_ends,
         _flow_doubles,
-        _secrets,
     ):
         found += one(root)
     found += _folder(root, folder)
+    found += _secrets(root, folder)
     return found
 
 
@@ -220,7 +220,7 @@ def _projects(root: Node) -> Iterator[Offence]:
 
 
 def _owner(owner: Node, members: Node, people: set[str]) -> Iterator[Offence]:
-    if owner.text and owner.text in people and owner.text not in members.texts():
+    if owner.text in people and members.texts() and owner.text not in members.texts():
         yield owner.wrong("is not a member of the project", "add the owner to members or name one of them")
     else:
         yield from _unknown(owner, people, "member", "members")
@@ -402,13 +402,13 @@ def _is_jump(source: str | None, destination: str | None) -> bool:
 # -- secrets
 
 
-def _secrets(root: Node) -> Iterator[Offence]:
+def _secrets(root: Node, folder: str | None) -> Iterator[Offence]:
     mode = root["platform"]["tls"]["mode"].text
     needed = {
         "private_ca": ("tls_ca_certificate", "tls_ca_private_key"),
         "given": ("tls_certificate", "tls_private_key"),
     }.get(mode or "", ())
-    environment = root["platform"]["environment"].text
+    environment = folder or root["platform"]["environment"].text
     for key in needed:
         if isinstance(root["secrets"].value, dict) and key not in root["secrets"].value:
             yield Offence(

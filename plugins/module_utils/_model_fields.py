@@ -97,7 +97,7 @@ def _address(value: str) -> str:
 def _timezone(value: str) -> str:
     try:
         zoneinfo.ZoneInfo(value)
-    except (ValueError, OSError):
+    except (KeyError, ValueError, OSError):  # not found, not a name, a folder
         raise wrong("is not an IANA time zone", "write it as Europe/Paris or UTC") from None
     return value
 
@@ -148,6 +148,8 @@ def ssh_key_problem(value: str) -> tuple[str, str] | None:
     if len(parts) < 2:
         return "is not an OpenSSH public key", again
     kind = parts[0]
+    if kind == "ssh-dss":
+        return "is a DSA key, which OpenSSH no longer accepts", again
     try:
         blob = base64.b64decode(parts[1], validate=True)
         fields = _ssh_fields(blob)
@@ -183,8 +185,6 @@ _SSH_SHAPES = {
 
 
 def _ssh_strength(kind: str, fields: list[bytes], again: str) -> tuple[str, str] | None:
-    if kind == "ssh-dss":
-        return "is a DSA key, which OpenSSH no longer accepts", again
     if kind not in _SSH_SHAPES:
         return f"is of the unknown type {kind}", again
     if len(fields) != _SSH_SHAPES[kind] or (kind == "ssh-ed25519" and len(fields[1]) != 32):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 Path = tuple[str | int, ...]
-Locate = Callable[[Path], str]
+Locate = Callable[[Path], tuple[str, int]]
 
 _SHOWN = 120  # characters of a value; an ssh key or a pasted file would bury the rest
 
@@ -43,7 +43,8 @@ class Offence:
     def line(self, locate: Locate) -> str:
         """`file:line: key = value: why: what to write instead`."""
         rule = f" (rule {self.rule})" if self.rule else ""
-        return f"{locate(self.path)}: {self.key} = {self.shown()}: {self.why}{rule}; {self.instead}"
+        file, line = locate(self.path)
+        return f"{file}:{line}: {self.key} = {self.shown()}: {self.why}{rule}; {self.instead}"
 
 
 class _Missing:
@@ -59,11 +60,14 @@ class Offences(Exception):  # noqa: N818  a collection of them, named as the rea
 
     def __init__(self, offences: Iterable[Offence], locate: Locate | None = None) -> None:
         self.offences = list(offences)
-        self.locate = locate or (lambda path: str(path[0]) if path else "data")
+        self.locate = locate or (lambda path: (str(path[0]) if path else "data", 0))
         super().__init__(self.message())
 
     def message(self, locate: Locate | None = None) -> str:
-        """One line per offence under a head that counts them."""
+        """One line per offence under a head that counts them; file by file, from top to bottom."""
+        locate = locate or self.locate
         count = len(self.offences)
+        files = list(dict.fromkeys(locate(one.path)[0] for one in self.offences))
+        ordered = sorted(self.offences, key=lambda one: (files.index(locate(one.path)[0]), locate(one.path)[1]))
         head = f"The data has {count} fault{'s' if count != 1 else ''}; nothing was changed, nothing was asked of AWS."
-        return "\n".join([head, *(f"  {offence.line(locate or self.locate)}" for offence in self.offences)])
+        return "\n".join([head, *(f"  {offence.line(locate)}" for offence in ordered)])

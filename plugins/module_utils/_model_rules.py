@@ -52,10 +52,12 @@ def _open_world(root: Node, _today: datetime.date) -> Iterator[Offence]:
     for flow in root["flows"]:
         for side in ("source", "destination"):
             if _is_world(flow[side].text):
-                yield flow[side].wrong("is the whole Internet", instead)
+                yield flow[side].wrong("is the whole Internet or a large part of it", instead)
     for network in root["corporate"]["networks"]:
         if _is_world(network.text):
-            yield network.wrong("is the whole Internet", "write the networks members and ops come from")
+            yield network.wrong(
+                "is the whole Internet or a large part of it", "write the networks members and ops come from"
+            )
 
 
 def _is_world(text: str | None) -> bool:

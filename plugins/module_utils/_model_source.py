@@ -27,12 +27,12 @@ class Source:
         self.folder = folder
         self.shown_from = shown_from
 
-    def locate(self, path: Path) -> str:
-        """`file:line` of the value, of the nearest thing around it where it is missing."""
+    def locate(self, path: Path) -> tuple[str, int]:
+        """File and line of the value, of the nearest thing around it where it is missing."""
         variable = str(path[0]) if path else ""
         file, node = self._variables.get(variable, (self.folder / HOME.get(variable, "platform.yml"), None))
         line = _line(node, path[1:]) if node else 1
-        return f"{self._show(file)}:{line}"
+        return self._show(file), line
 
     @functools.cached_property
     def _variables(self) -> dict[str, tuple[File, tuple[yaml.Node, yaml.Node]]]:
