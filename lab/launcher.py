@@ -154,7 +154,7 @@ def _wait_until_ready(emulator: Emulator, state_dir: Path) -> None:
         if _start_time(emulator.pid) != emulator.started:
             raise LauncherError(f"the emulator ended at once; the end of {log_file(state_dir)}:\n{_tail(state_dir)}")
         with contextlib.suppress(LauncherError):
-            answer = _call(emulator, "GET", "/_lab/status")
+            answer = _call(emulator, "GET", "/_lab/status", seconds=1)
             if answer.get("pid") == emulator.pid:
                 return
         time.sleep(0.05)
@@ -169,12 +169,14 @@ def _tail(state_dir: Path, lines: int = 8) -> str:
     return "\n".join(text.splitlines()[-lines:])
 
 
-def _call(emulator: Emulator, method: str, path: str, document: dict[str, Any] | None = None) -> dict[str, Any]:
+def _call(
+    emulator: Emulator, method: str, path: str, document: dict[str, Any] | None = None, seconds: float = 10
+) -> dict[str, Any]:
     body = json.dumps(document).encode() if document is not None else None
     request = urllib.request.Request(f"{emulator.endpoint}{path}", data=body, method=method)  # noqa: S310 (loopback)
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(request, timeout=10) as answer:
+        with opener.open(request, timeout=seconds) as answer:
             return json.loads(answer.read())
     except urllib.error.HTTPError as error:
         raise LauncherError(f"{path}: {error.read().decode(errors='replace')}") from error

@@ -48,7 +48,11 @@ def main() -> int:
     extension.install()
     state = Path(os.environ["LAB_STATE_DIR"])
     state.mkdir(parents=True, exist_ok=True)
-    asyncio.run(run(port, state / "emulator.json", account))
+    try:
+        asyncio.run(run(port, state / "emulator.json", account))
+    except (OSError, ValueError) as error:
+        print(f"lab.emulator: {error}")
+        return 1
     return 0
 
 

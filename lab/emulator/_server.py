@@ -11,6 +11,7 @@ import json
 import os
 import re
 import signal
+import socket
 from collections.abc import Awaitable, Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -49,7 +50,6 @@ class Application:
             await ministack_app(scope, receive, send)
 
     async def _lifespan(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
-        self.store.restore()
         self._saver = asyncio.create_task(self._save_regularly())
         await ministack_app(scope, receive, send)
         self._saver.cancel()
@@ -131,9 +131,16 @@ async def _answer(send: Send, status: int, document: dict[str, Any]) -> None:
 
 
 async def run(port: int, state_file: Path, account: str) -> None:
-    """Serve on 127.0.0.1 until SIGTERM or SIGINT."""
+    """Serve on 127.0.0.1 until SIGTERM or SIGINT.
+
+    Raises OSError when the port is taken and ValueError when the state cannot be read: before
+    serving, because the server swallows what fails inside the application's own start.
+    """
+    listener = socket.create_server(("127.0.0.1", port))
+    store = Store(state_file)
+    store.restore()
     config = Config()
-    config.bind = [f"127.0.0.1:{port}"]
+    config.bind = [f"fd://{listener.detach()}"]
     config.keep_alive_timeout = 75
     config.graceful_timeout = 0.2
     config.startup_timeout = 30
@@ -141,4 +148,4 @@ async def run(port: int, state_file: Path, account: str) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    await serve(Application(Store(state_file), account), config, shutdown_trigger=stop.wait)
+    await serve(Application(store, account), config, shutdown_trigger=stop.wait)

@@ -28,6 +28,7 @@ class Store:
         self.path = path
         self.dirty = False
         self._written = ""
+        self._stacks_written = stacks_fingerprint()
         self._parts: dict[str, str] = {}
 
     def restore(self) -> None:
@@ -36,13 +37,15 @@ class Store:
             return
         document = json.loads(self.path.read_text(), object_hook=persistence._json_object_hook)
         if not isinstance(document, dict) or document.get("format") != FORMAT:
-            raise ValueError(f"{self.path} is not a state file this emulator can read; remove it to start empty")
+            raise ValueError(f"{self.path} was not written by this version; remove it to start with an empty account")
         for name, data in document["services"].items():
             ministack._get_module(ministack._state_map[name]).load_persisted_state(data)
+        self._stacks_written = stacks_fingerprint()
 
     def flush(self) -> None:
         """Write the state if it changed and no stack operation is under way."""
-        if not self.dirty or not settled():
+        fingerprint = stacks_fingerprint()
+        if not (self.dirty or fingerprint != self._stacks_written) or not settled():
             return
         for name, get_state in ministack._build_persistence_save_dict().items():
             self._collect(name, get_state)
@@ -53,7 +56,7 @@ class Store:
             temporary.write_text(document)
             temporary.replace(self.path)
             self._written = document
-        self.dirty = False
+        self.dirty, self._stacks_written = False, fingerprint
 
     def _collect(self, name: str, get_state: Any) -> None:
         try:
@@ -63,6 +66,11 @@ class Store:
         except (TypeError, ValueError, RuntimeError):
             # The last good text of this service stays in the file.
             logger.exception("state of %s was not saved", name)
+
+
+def stacks_fingerprint() -> tuple[int, ...]:
+    """Changes with every stack event: operations go on after the call that asked for them."""
+    return tuple(len(events) for events in cloudformation._stack_events.all_values())
 
 
 def settled() -> bool:

@@ -111,9 +111,24 @@ def _flow_log_read(physical_id: str, _props: Props) -> Props | None:
     return {**{k: record[k] for k in names if k in record}, "Tags": tags_of(physical_id)}
 
 
+def _describe_flow_logs(params: Props) -> Any:
+    status, headers, body = _original_describe_flow_logs(params)
+    return status, headers, re.sub(r"<flowLogId>([^<]+)</flowLogId>", _with_details, body.decode()).encode()
+
+
+def _with_details(match: re.Match[str]) -> str:
+    record = ec2._flow_logs[match[1]]
+    details = {f"{k[0].lower()}{k[1:]}": record[k] for k in _FLOW_LOG_EXTRA if k in record}
+    return match[0] + "".join(f"<{k}>{ec2._esc(str(v))}</{k}>" for k, v in details.items())
+
+
+_original_describe_flow_logs = ec2._ACTION_MAP["DescribeFlowLogs"]
+
+
 def install() -> None:
-    """Register the types and the fuller DescribeNatGateways answer."""
+    """Register the types and the fuller answers."""
     ec2._ACTION_MAP["DescribeNatGateways"] = _describe_nat_gateways
+    ec2._ACTION_MAP["DescribeFlowLogs"] = _describe_flow_logs
     register(
         NAT_GATEWAY,
         create=_nat_create,

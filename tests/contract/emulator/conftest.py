@@ -33,7 +33,7 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-class StackFailed(AssertionError):
+class StackError(AssertionError):
     """A stack operation did not complete; says the first failing event."""
 
 
@@ -81,7 +81,7 @@ class Cloud:
         try:
             self.cfn.get_waiter(waiter).wait(StackName=name, WaiterConfig=FAST)
         except WaiterError as error:
-            raise StackFailed(self.first_failure(name)) from error
+            raise StackError(self.first_failure(name)) from error
         return {} if waiter == "stack_delete_complete" else self.ids(name)
 
     def ids(self, name: str) -> dict[str, str]:

@@ -212,7 +212,7 @@ def test_a_bad_launch_rolls_back_with_its_reason(cloud: Any, network: Any, prope
 def test_two_instances_cannot_have_one_address(cloud: Any, network: Any) -> None:
     first = machine(cloud, network, "first", PrivateIpAddress="10.77.1.99")
     cloud.create("address-1", first)
-    with pytest.raises(AssertionError, match="10.77.1.99 is in use"):
+    with pytest.raises(AssertionError, match=r"10\.77\.1\.99 is in use"):
         cloud.create("address-2", first)
     for name in ("address-1", "address-2"):
         cloud.delete(name)
