@@ -1,0 +1,147 @@
+"""What the emulator says there is: instances, their volumes, addresses and names. Read-only."""
+
+from __future__ import annotations
+
+import base64
+import ipaddress
+from dataclasses import dataclass
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+REGION = "eu-west-1"
+CREDENTIALS = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing", "region_name": REGION}
+GONE = {"terminated", "shutting-down"}
+
+
+@dataclass(frozen=True)
+class Volume:
+    """A data volume attached to an instance."""
+
+    id: str
+    gib: int
+
+
+@dataclass(frozen=True)
+class Instance:
+    """An instance as its host needs it."""
+
+    id: str
+    state: str
+    address: str
+    subnet: str
+    cidr: str
+    image: str = ""  # AMI id
+    name: str = ""
+    role: str = ""
+    fqdn: str = ""
+    public_address: str = ""
+    volumes: tuple[Volume, ...] = ()
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Everything the mirror looks at, at one moment."""
+
+    instances: dict[str, Instance]
+    volumes: frozenset[str]
+    records: dict[str, dict[str, str]]  # VPC id -> name -> address
+    vpcs: dict[str, str]  # instance id -> VPC id
+
+
+class Cloud:
+    """Client of one emulator."""
+
+    def __init__(self, endpoint: str) -> None:
+        config = Config(connect_timeout=2, read_timeout=20, retries={"max_attempts": 1}, proxies={})
+        session = boto3.Session(**CREDENTIALS)
+        self._make = lambda service: session.client(service, endpoint_url=endpoint, config=config)
+        self.ec2, self.route53, self.ssm = self._make("ec2"), self._make("route53"), self._make("ssm")
+
+    def read(self) -> Snapshot:
+        """Return what there is now."""
+        subnets = {s["SubnetId"]: s["CidrBlock"] for s in self._all("describe_subnets", "Subnets")}
+        raw = [i for r in self._all("describe_instances", "Reservations") for i in r["Instances"]]
+        raw = [i for i in raw if i.get("SubnetId") in subnets and i.get("PrivateIpAddress")]
+        volumes = self._all("describe_volumes", "Volumes")
+        public = {
+            a["InstanceId"]: a["PublicIp"] for a in self.ec2.describe_addresses()["Addresses"] if a.get("InstanceId")
+        }
+        zones = self._zones()
+        instances = {}
+        for item in raw:
+            domain = next((z for z in zones.get(item.get("VpcId", ""), {})), "")
+            instances[item["InstanceId"]] = instance_from(item, subnets[item["SubnetId"]], volumes, public, domain)
+        return Snapshot(
+            instances,
+            frozenset(v["VolumeId"] for v in volumes),
+            {vpc: {k: v for names in found.values() for k, v in names.items()} for vpc, found in zones.items()},
+            {i["InstanceId"]: i.get("VpcId", "") for i in raw},
+        )
+
+    def images(self) -> dict[str, str]:
+        """Return AMI id -> key of the host image behind it."""
+        found = self.ec2.describe_images()["Images"]
+        return {i["ImageId"]: tags(i)["LabImage"] for i in found if tags(i).get("LabImage")}
+
+    def user_data(self, instance: str) -> bytes:
+        """Return the user data an instance was launched with."""
+        answer = self.ec2.describe_instance_attribute(InstanceId=instance, Attribute="userData")
+        return base64.b64decode(answer.get("UserData", {}).get("Value") or "")
+
+    def _all(self, operation: str, key: str) -> list[Any]:
+        return [item for page in self.ec2.get_paginator(operation).paginate() for item in page[key]]
+
+    def _zones(self) -> dict[str, dict[str, dict[str, str]]]:
+        """Return VPC id -> private zone -> name -> address."""
+        result: dict[str, dict[str, dict[str, str]]] = {}
+        for zone in self.route53.list_hosted_zones()["HostedZones"]:
+            if not zone.get("Config", {}).get("PrivateZone"):
+                continue
+            records = self.route53.list_resource_record_sets(HostedZoneId=zone["Id"])["ResourceRecordSets"]
+            names = {
+                r["Name"].rstrip("."): r["ResourceRecords"][0]["Value"]
+                for r in records
+                if r["Type"] == "A" and r.get("ResourceRecords") and is_address(r["ResourceRecords"][0]["Value"])
+            }
+            for vpc in self.route53.get_hosted_zone(Id=zone["Id"]).get("VPCs", []):
+                result.setdefault(vpc["VPCId"], {})[zone["Name"].rstrip(".")] = names
+        return result
+
+
+def is_address(text: str) -> bool:
+    """Say whether this is an IPv4 address."""
+    try:
+        ipaddress.IPv4Address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def tags(item: dict[str, Any]) -> dict[str, str]:
+    """Return an EC2 answer's tags as a map."""
+    return {t["Key"]: t["Value"] for t in item.get("Tags", [])}
+
+
+def instance_from(
+    item: dict[str, Any], cidr: str, volumes: list[dict[str, Any]], public: dict[str, str], domain: str
+) -> Instance:
+    """Make an Instance of what DescribeInstances and the others answer. The root disk is the host's own."""
+    labels, identifier = tags(item), item["InstanceId"]
+    root = item.get("RootDeviceName", "/dev/xvda")
+    attached = [
+        Volume(volume["VolumeId"], int(volume["Size"]))
+        for volume in volumes
+        for attachment in volume.get("Attachments", [])
+        if attachment["InstanceId"] == identifier
+        and attachment.get("State", "attached") in {"attaching", "attached"}
+        and attachment.get("Device") not in {root, "/dev/xvda", "/dev/sda1"}
+    ]
+    name = labels.get("Name", "")
+    return Instance(
+        id=identifier, state=item["State"]["Name"], address=item["PrivateIpAddress"], subnet=item["SubnetId"],
+        cidr=cidr, image=item.get("ImageId", ""), name=name, role=labels.get("Role", ""),
+        fqdn=f"{name}.{domain}" if name and domain else "",
+        public_address=public.get(identifier, ""), volumes=tuple(sorted(attached, key=lambda v: v.id)),
+    )  # fmt: skip

@@ -1,0 +1,2 @@
+# core IT: files are not for everyone.
+umask 027

@@ -1,0 +1,111 @@
+"""EBS data volumes: sparse files on loop devices, found in the host under the name AWS gives them.
+
+A host has no udev. What systemd and the roles need of it is made here: the link in /dev/disk/by-id, and the record in
+/run/udev with which systemd finds the device when a later boot mounts it from /etc/fstab.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from lab.identity import Lab
+from lab.shell import run
+
+GIB = 1024**3
+
+
+def by_id(volume: str) -> str:
+    """Return the name that AWS's Nitro instances show an EBS volume under in /dev/disk/by-id."""
+    return f"nvme-Amazon_Elastic_Block_Store_{volume.replace('-', '')}"
+
+
+class Volumes:
+    """The data volumes of one lab."""
+
+    def __init__(self, lab: Lab) -> None:
+        self.folder = lab.state / "volumes"
+
+    def file(self, volume: str) -> Path:
+        """Return the file that holds a volume."""
+        return self.folder / f"{volume}.img"
+
+    def kept(self) -> set[str]:
+        """Return the ids of the volumes that have a file."""
+        return {path.stem for path in self.folder.glob("vol-*.img")}
+
+    def open(self, volume: str, gib: int) -> Path:
+        """Put a volume on a loop device and return that device; makes or grows the file as needed."""
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        file = self.file(volume)
+        with file.open("ab") as handle:
+            grown = 0 < handle.tell() < gib * GIB
+            if handle.tell() < gib * GIB:
+                handle.truncate(gib * GIB)
+        device = self.device(volume)
+        if device and grown:
+            run("losetup", "--set-capacity", str(device))
+        return device or Path(run("losetup", "--find", "--show", str(file)))
+
+    def device(self, volume: str) -> Path | None:
+        """Return the loop device of a volume, if it is on one."""
+        found = run("losetup", "--noheadings", "--output", "NAME", "--associated", str(self.file(volume))).split()
+        return Path(found[0]) if found else None
+
+    def close(self, volume: str) -> None:
+        """Take a volume off its loop device; the file stays."""
+        if self.file(volume).exists():
+            for device in run(
+                "losetup", "--noheadings", "--output", "NAME", "--associated", str(self.file(volume))
+            ).split():
+                run("losetup", "--detach", device)
+
+    def forget(self, volume: str) -> None:
+        """Remove a volume that EC2 no longer has."""
+        self.close(volume)
+        self.file(volume).unlink(missing_ok=True)
+
+    def close_all(self) -> None:
+        """Take every volume of this lab off its loop device."""
+        for device in self.loops():
+            run("losetup", "--detach", device)
+
+    def loops(self) -> list[str]:
+        """Return the loop devices of this lab, those of removed files included."""
+        found = []
+        for line in run("losetup", "--noheadings", "--list", "--output", "NAME,BACK-FILE").splitlines():
+            device, _, file = line.strip().partition(" ")
+            if file.strip().startswith(f"{self.folder}/"):
+                found.append(device)
+        return found
+
+
+def publish(folder: Path, devices: dict[str, Path]) -> None:
+    """Write what a host sees of its volumes under its folder: `run/devices`, `by-id/` and `udev/`.
+
+    These folders are mounted into the host, so they change in place and are never replaced.
+    """
+    for name in ("run", "by-id", "udev/data", "udev/tags/systemd"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    numbers = {volume: os.stat(device).st_rdev for volume, device in devices.items()}  # noqa: PTH116
+    lines = [f"{devices[v].name} {os.major(n)} {os.minor(n)}" for v, n in sorted(numbers.items())]
+    (folder / "run/devices").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    links = {by_id(volume): f"../../{device.name}" for volume, device in devices.items()}
+    for stale in (folder / "by-id").iterdir():
+        if links.get(stale.name) != os.readlink(stale):  # noqa: PTH115
+            stale.unlink()
+    for name, target in links.items():
+        if not (folder / "by-id" / name).is_symlink():
+            (folder / "by-id" / name).symlink_to(target)
+    _write_udev(folder / "udev", {f"b{os.major(n)}:{os.minor(n)}": by_id(v) for v, n in numbers.items()})
+
+
+def _write_udev(folder: Path, links: dict[str, str]) -> None:
+    for kind in ("data", "tags/systemd"):
+        for stale in (folder / kind).iterdir():
+            if stale.name not in links:
+                stale.unlink()
+    for number, link in links.items():
+        record = f"S:disk/by-id/{link}\nI:1\nE:SYSTEMD_READY=1\nG:systemd\nQ:systemd\nV:1\n"
+        (folder / "data" / number).write_text(record, encoding="utf-8")
+        (folder / "tags/systemd" / number).touch()
