@@ -195,11 +195,24 @@ def change_lines(changes: Sequence[Mapping[str, Any]]) -> list[str]:
         targets = sorted({_target(detail) for detail in change.get("Details") or []} - {""})
         what += f": {', '.join(targets)}" if targets else ""
         if change["Action"] == "Modify":
-            what += {"True": " - REPLACED", "Conditional": " - replaced if it must be"}.get(
-                str(change.get("Replacement")), " - in place"
-            )
+            what += f" - {_how(change)}"
         lines.append(what)
     return lines
+
+
+def _how(change: Mapping[str, Any]) -> str:
+    replacement = str(change.get("Replacement"))
+    if replacement == "True" or (
+        replacement == "Conditional" and change.get("ResourceType") in PRECIOUS and _causes(change)
+    ):
+        return "REPLACED"
+    if replacement != "Conditional":
+        return "in place"
+    return (
+        "in place, by a stop and a start"
+        if change.get("ResourceType") == "AWS::EC2::Instance"
+        else "replaced if need be"
+    )
 
 
 def _target(detail: Mapping[str, Any]) -> str:
@@ -220,6 +233,16 @@ def dangers(changes: Sequence[Mapping[str, Any]]) -> list[str]:
         for change in (entry.get("ResourceChange") or {} for entry in changes)
         if change.get("ResourceType") in PRECIOUS and _destroys(change)
     ]
+
+
+def removals(step: Step, template: Mapping[str, Any], values: Mapping[str, str]) -> list[str]:
+    """Precious resources that the stack has and the new template or parameters leave out.
+
+    Told from the templates, so that it holds even where no change set could be made.
+    """
+    old = templates.resources(template, values)
+    new = templates.resources(step.wanted.template, step.parameters)
+    return [f"remove {kind} {key}" for key, kind in sorted(old.items()) if kind in PRECIOUS and key not in new]
 
 
 def _destroys(change: Mapping[str, Any]) -> bool:

@@ -193,14 +193,14 @@ class StackApi:
         return stack
 
     def _ticks(self) -> Iterable[None]:
-        """Looks at growing distance, from a quarter of a second to ten, until the time limit."""
+        """Looks at growing distance, from a quarter of a second to five, until the time limit."""
         limit, pause = time.monotonic() + self._timeout, 0.25
         while True:
             yield
             if time.monotonic() + pause > limit:
                 return
             self._sleep(pause)
-            pause = min(pause * 1.5, 10.0)
+            pause = min(pause * 1.5, 5.0)
 
 
 def _begins_operation(event: Mapping[str, Any]) -> bool:

@@ -26,6 +26,7 @@ from ansible_collections.atelier.datalab.plugins.module_utils._stacks import (
     dangers,
     missing_imports,
     predicted_changes,
+    removals,
     step_for,
 )
 from ansible_collections.atelier.datalab.plugins.module_utils._stacks_api import StackApi
@@ -137,7 +138,8 @@ class Converger:
         self._settings.say(f"{step.wanted.name}: creating")
         self._finish(self._api.create(step), step, outcome, "CREATE_COMPLETE")
 
-    def _update(self, step: Step, current: Existing, template: dict[str, object], outcome: Outcome) -> None:
+    def _update(self, step: Step, current: Existing, template: dict[str, Any], outcome: Outcome) -> None:
+        self._refuse(step, removals(step, template, current.parameters))
         exports = {name for stack in self._existing.values() for name in stack.exports}
         if self._settings.check and (missing := missing_imports(step, exports)):
             outcome.changed = True
@@ -151,19 +153,25 @@ class Converger:
                 self._protect(step, current, outcome)
             return
         change_set, changes = made
-        outcome.changed, outcome.changes = True, change_lines(changes)
-        refused = [] if step.wanted.name in self._settings.allow_replacement else dangers(changes)
-        if refused or self._settings.check:
+        outcome.changes = change_lines(changes)
+        try:
+            self._refuse(step, dangers(changes))
+        except StacksError:
             self._api.drop_change_set(change_set)
-        if refused:
-            raise StacksError(_refusal(step, refused))
+            raise
+        outcome.changed = True
         if self._settings.check:
+            self._api.drop_change_set(change_set)
             return
         self._settings.say(f"{step.wanted.name}: updating: {'; '.join(outcome.changes)}")
         if step.wanted.protected != current.protected:
             self._api.protect(current.id, protected=step.wanted.protected)
         self._api.execute(change_set)
         self._finish(current.id, step, outcome, "UPDATE_COMPLETE")
+
+    def _refuse(self, step: Step, reasons: list[str]) -> None:
+        if reasons and step.wanted.name not in self._settings.allow_replacement:
+            raise StacksError(_refusal(step, reasons))
 
     def _protect(self, step: Step, current: Existing, outcome: Outcome) -> None:
         outcome.action, outcome.changed = "protect", True
