@@ -171,11 +171,10 @@ def seal(staging: Path, spec: Spec, lock: str, packages: list[Package]) -> None:
     """Compile, verify and describe what the engine has put into ``staging``; CondaError when a file is wrong."""
     files = _installed(staging)
     _compile(staging, files)
-    manifest: dict[str, int | None] = {}
+    sizes = _open_to_everybody(staging)
     for name, expected in files.items():
-        manifest[name] = _verify(staging / name, name, expected, spec.name)
-    for path in staging.rglob("__pycache__/*.pyc"):
-        manifest.setdefault(path.relative_to(staging).as_posix(), path.stat().st_size)
+        _verify(staging / name, expected, f"environment {spec.name}: {name}")
+    manifest = {name: size for name, size in sizes.items() if name in files or name.endswith(".pyc")}
     records = staging / RECORDS
     records.mkdir()
     _write(records / "conda.lock", lock)
@@ -229,20 +228,34 @@ def _compile(prefix: Path, files: dict[str, str]) -> None:
     )
 
 
-def _verify(path: Path, name: str, expected: str, environment: str) -> int | None:
-    """Check a file's content, open it to everybody; return its size (None for a symbolic link)."""
+def _open_to_everybody(prefix: Path) -> dict[str, int | None]:
+    """Let everybody read what is there and run what root runs; return each file's size (None: symbolic link)."""
+    sizes: dict[str, int | None] = {}
+    for folder, _, names in os.walk(prefix):
+        os.chmod(folder, 0o755)  # noqa: PTH101, S103 - environments are for everybody
+        inside = os.path.relpath(folder, prefix)
+        for name in names:
+            path = f"{folder}/{name}"
+            status = os.lstat(path)
+            link = stat.S_ISLNK(status.st_mode)
+            sizes[name if inside == "." else f"{inside}/{name}"] = None if link else status.st_size
+            mode = stat.S_IMODE(status.st_mode)
+            wanted = mode | 0o444 | (0o111 if mode & 0o100 else 0)
+            if not link and wanted != mode:
+                os.chmod(path, wanted)  # noqa: PTH101
+    return sizes
+
+
+def _verify(path: Path, expected: str, label: str) -> None:
+    """Check a file's content; CondaError when it is missing or has another sha256 (empty: unknown)."""
+    if path.is_symlink():
+        return
     try:
-        status = path.lstat()
-        if stat.S_ISLNK(status.st_mode):
-            return None
-        if expected and hashlib.sha256(path.read_bytes()).hexdigest() != expected:
-            raise CondaError(f"environment {environment}: {name} is not what its package says; run again")
+        content = path.read_bytes()
     except FileNotFoundError as error:
-        raise CondaError(f"environment {environment}: {name} was not installed; run again") from error
-    readable = stat.S_IMODE(status.st_mode) | 0o444 | (0o111 if status.st_mode & 0o100 else 0)
-    if readable != stat.S_IMODE(status.st_mode):
-        path.chmod(readable)
-    return status.st_size
+        raise CondaError(f"{label} was not installed; run again") from error
+    if expected and hashlib.sha256(content).hexdigest() != expected:
+        raise CondaError(f"{label} is not what its package says; run again")
 
 
 def _is_intact(path: str, size: int | None) -> bool:

@@ -1,0 +1,48 @@
+"""Environments on plain hosts, looked at from inside and as somebody who is not root."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from testinfra.host import Host
+
+ROOT = "/opt/atelier/conda"
+testinfra_hosts = ["ansible://plain"]
+
+
+@pytest.fixture
+def prefix(host: Host) -> str:
+    with host.sudo():
+        return host.check_output(f"readlink -f {ROOT}/envs/plain-base/current")
+
+
+def test_generation_is_named_by_its_lock(host: Host, prefix: str) -> None:
+    assert prefix.startswith(f"{ROOT}/envs/plain-base/generations/")
+    packages = json.loads(host.file(f"{prefix}/.datalab/packages.json").content_string)
+    assert {"python", "ipykernel", "pip"} <= {p["name"] for p in packages}
+    # The spec and the lock name the channel, although the bytes came from the mirror.
+    assert {p["url"].rsplit("/", 2)[0] for p in packages} == {"https://conda.anaconda.org/conda-forge"}
+
+
+def test_everybody_runs_it(host: Host, prefix: str) -> None:
+    with host.sudo("nobody"):
+        assert host.check_output(f"{ROOT}/envs/plain-base/current/bin/python -c 'import ipykernel; print(6 * 7)'") == "42"
+        assert host.check_output(f"PATH={ROOT}/envs/tool/current/bin:$PATH configurable-http-proxy --version")
+        unreadable = host.check_output(f"find {prefix} {ROOT}/envs/tool ! -type l ! -readable")
+    assert unreadable == ""
+
+
+def test_nobody_but_root_changes_it(host: Host, prefix: str) -> None:
+    with host.sudo("nobody"):
+        assert host.run(f"touch {prefix}/lib/python3.12/os.py").rc != 0
+        assert host.run(f"ln -sfn /tmp {ROOT}/envs/plain-base/current").rc != 0
+    assert host.run(f"find {prefix} ! -type l -perm /o+w | grep .").rc == 1
+
+
+def test_bytecode_is_complete(host: Host, prefix: str) -> None:
+    missing = host.check_output(
+        f"cd {prefix}/lib/python3.12/site-packages/ipykernel && for f in *.py; do"
+        " test -e __pycache__/${f%.py}.cpython-312.pyc || echo $f; done"
+    )
+    assert missing == ""
