@@ -27,15 +27,15 @@ from lab.emulator._state import Store
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
-READ_ACTION = re.compile(r"^(Describe|List|Get|Lookup|Validate|Estimate|Detect)[A-Z]")
+READ_ACTION = re.compile(r"^(Describe|List|Get|Lookup|Validate|Estimate)[A-Z]")
 SAVE_INTERVAL = 0.1  # seconds; for stack operations nobody is waiting for
 
 
 class Application:
     """The ASGI application."""
 
-    def __init__(self, store: Store, account: str) -> None:
-        self.store, self.account = store, account
+    def __init__(self, store: Store, account: str, stop: asyncio.Event) -> None:
+        self.store, self.account, self.stop = store, account, stop
         self._saver: asyncio.Task[None] | None = None
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
@@ -53,11 +53,16 @@ class Application:
         self._saver = asyncio.create_task(self._save_regularly())
         await ministack_app(scope, receive, send)
         self._saver.cancel()
-        self.store.flush()
+        if self.store.path.parent.is_dir():
+            self.store.flush()
 
     async def _save_regularly(self) -> None:
         while True:
             await asyncio.sleep(SAVE_INTERVAL)
+            if not self.store.path.parent.is_dir():
+                # Without its folder nobody can find, and so stop, this process any more.
+                self.stop.set()
+                return
             self.store.flush()
 
     async def _aws(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
@@ -148,4 +153,4 @@ async def run(port: int, state_file: Path, account: str) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    await serve(Application(store, account), config, shutdown_trigger=stop.wait)
+    await serve(Application(store, account, stop), config, shutdown_trigger=stop.wait)

@@ -259,7 +259,12 @@ def _refuse_terminated(params: Props) -> None:
             )
 
 
-ec2_guard("StopInstances")(_refuse_terminated)
+@ec2_guard("StopInstances")
+def _check_stop(params: Props) -> None:
+    _refuse_terminated(params)
+    for instance in _targets(params):
+        if instance["State"]["Name"] == "running":
+            instance["StopTime"] = ec2._now_ts()
 
 
 @ec2_guard("StartInstances")
@@ -348,6 +353,9 @@ def _instance_xml(instance: Props) -> str:
     metadata = _metadata_xml(instance).replace("instanceMetadataOptions", "metadataOptions")
     extra = f"<ebsOptimized>{str(instance.get('EbsOptimized', False)).lower()}</ebsOptimized>"
     extra += f"<clientToken>{instance.get('ClientToken', '')}</clientToken>"
+    if instance["State"]["Name"] == "stopped" and instance.get("StopTime"):
+        since = instance["StopTime"][:19].replace("T", " ")
+        extra += f"<reason>User initiated ({since} GMT)</reason>"
     text = text.replace("<hypervisor>", f"{metadata}{extra}<hypervisor>")
     # EC2 leaves out what an instance does not have; an empty address reads as one.
     for name in ("ipAddress", "dnsName", "keyName", "privateIpAddress", "privateDnsName"):

@@ -162,6 +162,7 @@ def test_stop_and_start_keep_everything(cloud: Any, one: Any) -> None:
     cloud.ec2.stop_instances(InstanceIds=[ids["Machine"]])
     stopped = described(cloud, ids["Machine"])
     assert stopped["State"]["Name"] == "stopped"
+    assert stopped["StateTransitionReason"].startswith("User initiated (")
     cloud.ec2.start_instances(InstanceIds=[ids["Machine"]])
     after = described(cloud, ids["Machine"])
     for key in ("State", "PrivateIpAddress", "BlockDeviceMappings", "Tags", "MetadataOptions"):

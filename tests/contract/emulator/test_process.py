@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -133,6 +134,14 @@ def test_stop_is_for_its_own_process_only(own: launcher.Emulator, tmp_path: Path
     finally:
         bystander.kill()
         bystander.wait()
+
+
+def test_it_ends_when_its_folder_is_removed(own: launcher.Emulator, tmp_path: Path) -> None:
+    Cloud(own.endpoint).ec2.allocate_address()
+    shutil.rmtree(tmp_path)
+    ended, _status = os.waitpid(own.pid, 0)
+    assert ended == own.pid
+    assert not tmp_path.exists(), "and it does not bring the folder back"
 
 
 def test_a_taken_port_is_said(tmp_path: Path) -> None:
