@@ -33,7 +33,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: Lists C(directories) and C(files).
+  description: Lists C(directories), C(files) and C(kernels), the names of the kernels.
   type: dict
 """
 
@@ -54,7 +54,7 @@ def kernel_spec(project: str, environment: str, prefix: str, root: str) -> str:
     return json.dumps(spec, indent=2, ensure_ascii=False, sort_keys=True) + "\n"
 
 
-def kernel_tree(projects: list[dict[str, Any]], root: str) -> dict[str, list[dict[str, Any]]]:
+def kernel_tree(projects: list[dict[str, Any]], root: str) -> dict[str, list[Any]]:
     """Directories (exclusive where we own every entry) and files for all projects."""
     directories: list[dict[str, Any]] = [
         {"path": root},
@@ -74,7 +74,8 @@ def kernel_tree(projects: list[dict[str, Any]], root: str) -> dict[str, list[dic
             directories.append({"path": kernel, **closed})
             text = kernel_spec(name, environment["name"], environment["prefix"], root)
             files.append({"path": f"{kernel}/kernel.json", "group": group, "mode": "0640", "content": text})
-    return {"directories": directories, "files": files}
+    kernels = sorted(f"{p['name']}-{e['name']}" for p in projects for e in p["environments"])
+    return {"directories": directories, "files": files, "kernels": kernels}
 
 
 class FilterModule:
