@@ -132,7 +132,14 @@ def _project(data: Data, project: Project) -> dict[str, Any]:
             }
             for login in project.members
         ],
-        "environments": [one.model_dump() for one in project.environments],
+        "environments": [
+            one.model_dump()
+            | {
+                "environment": _names.environment_name(project.name, one.name),
+                "prefix": _names.environment_prefix(_names.environment_name(project.name, one.name)),
+            }
+            for one in project.environments
+        ],
     }
 
 

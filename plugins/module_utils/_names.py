@@ -155,3 +155,13 @@ def tag_problem(key: str, value: str) -> str | None:
     elif not _TAG_TEXT.fullmatch(key) or not _TAG_TEXT.fullmatch(value):
         problem = "AWS allows letters, digits, spaces and + - = . _ : / @ in tags"
     return problem
+
+
+def environment_name(project: str, environment: str) -> str:
+    """Name of a project's conda environment on a machine."""
+    return f"{project}-{environment}"
+
+
+def environment_prefix(environment: str) -> str:
+    """Path of the live generation of a conda environment, below the default of `conda_root`."""
+    return f"/opt/atelier/conda/envs/{environment}/current"
