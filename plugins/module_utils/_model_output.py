@@ -94,6 +94,7 @@ def _machine(data: Data, project: Project, machine: Machine) -> dict[str, Any]:
     return {
         "name": name,
         "fqdn": f"{name}.{data.platform.domain}",
+        "server_names": [f"{name}.{domain}" for domain in (data.platform.domain, *data.platform.tls.extra_domains)],
         "stack": _names.stack_name(
             data.platform.environment, "machine", project.name, machine.role, f"{machine.number:02d}"
         ),
@@ -132,12 +133,16 @@ def _project(data: Data, project: Project) -> dict[str, Any]:
             }
             for login in project.members
         ],
-        "environments": [
-            one.model_dump()
-            | {
-                "environment": _names.environment_name(project.name, one.name),
-                "prefix": _names.environment_prefix(_names.environment_name(project.name, one.name)),
+        "conda": [
+            {
+                "name": _names.environment_name(project.name, one.name),
+                "channels": list(one.channels),
+                "packages": list(one.packages),
             }
+            for one in project.environments
+        ],
+        "kernels": [
+            {"name": one.name, "prefix": _names.environment_prefix(_names.environment_name(project.name, one.name))}
             for one in project.environments
         ],
     }
