@@ -20,7 +20,7 @@ STOP_SECONDS = 15
 # the limits: where the machine lacks CAP_SYS_RESOURCE; no limit on tasks: it is the size of a machine.
 OPTIONS = (
     "--privileged", "--cgroupns=private", "--systemd=always", "--ulimit=nofile=1024:4096",
-    "--ulimit=nproc=1024:4096", "--pids-limit=-1", "--no-hosts", "--dns=none", "--log-driver=k8s-file",
+    "--ulimit=nproc=1024:4096", "--pids-limit=-1", "--no-hosts", "--dns=none", "--log-driver=k8s-file", "--shm-size=2g",
     f"--stop-timeout={STOP_SECONDS}",
 )  # fmt: skip
 
