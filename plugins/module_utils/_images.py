@@ -26,10 +26,24 @@ class Criteria:
     tags: dict[str, str]
     architecture: str
     max_age: timedelta
+    refuse_old: bool = True
 
 
-def read_criteria(images: Mapping[str, Mapping[str, Any]], max_age_days: int) -> list[Criteria]:
-    """The module's `images` option as criteria; a key's own max_age_days goes before the general one."""
+def read_criteria(
+    images: Mapping[str, Mapping[str, Any]],
+    max_age_days: int,
+    *,
+    only: Iterable[str] | None = None,
+    refuse_old: bool = True,
+) -> list[Criteria]:
+    """The module's `images` option as criteria; a key's own max_age_days goes before the general one.
+
+    only: the keys that matter, all when None. refuse_old: whether age alone rules an image out.
+    Raises ImagesError for a key that is not there.
+    """
+    keys = sorted(images) if only is None else sorted(set(only))
+    if unknown := [key for key in keys if key not in images]:
+        raise ImagesError(f"No such image key: {', '.join(unknown)}; core IT's keys are {', '.join(sorted(images))}")
     return [
         Criteria(
             key=key,
@@ -37,8 +51,9 @@ def read_criteria(images: Mapping[str, Mapping[str, Any]], max_age_days: int) ->
             tags={name: str(value) for name, value in (wanted.get("tags") or {}).items()},
             architecture=str(wanted.get("architecture") or "x86_64"),
             max_age=timedelta(days=int(wanted.get("max_age_days") or max_age_days)),
+            refuse_old=refuse_old,
         )
-        for key, wanted in sorted(images.items())
+        for key, wanted in ((key, images[key]) for key in keys)
     ]
 
 
@@ -69,10 +84,16 @@ def objections(image: Mapping[str, Any], criteria: Criteria, now: datetime) -> l
         found.append(f"state is {image.get('State')}, must be available")
     if (deprecated := _deprecated(image, now)) is not None:
         found.append(f"deprecated since {deprecated}")
-    age = now - created(image)
-    if age > criteria.max_age:
-        found.append(f"{_age(image, now)}, must be at most {criteria.max_age.days} days")
+    if criteria.refuse_old and (old := too_old(image, criteria, now)):
+        found.append(old)
     return found
+
+
+def too_old(image: Mapping[str, Any], criteria: Criteria, now: datetime) -> str:
+    """In words, when the image is older than it should be; empty when not."""
+    if now - created(image) <= criteria.max_age:
+        return ""
+    return f"{_age(image, now)}, must be at most {criteria.max_age.days} days"
 
 
 def _deprecated(image: Mapping[str, Any], now: datetime) -> str | None:
@@ -96,7 +117,7 @@ def select(wanted: Iterable[Criteria], images: Iterable[Mapping[str, Any]], now:
         judged = [(objections(image, criteria, now), image) for image in images]
         fitting = [image for wrong, image in judged if not wrong]
         if fitting:
-            chosen[criteria.key] = _facts(fitting, now)
+            chosen[criteria.key] = _facts(fitting, now) | {"too_old": too_old(fitting[0], criteria, now)}
         else:
             faults.append(_fault(criteria, judged))
     if faults:
@@ -117,9 +138,8 @@ def _facts(fitting: list[Mapping[str, Any]], now: datetime) -> dict[str, Any]:
 
 def _fault(criteria: Criteria, judged: list[tuple[list[str], Mapping[str, Any]]]) -> str:
     tags = ", ".join(f"{name}={value}" for name, value in criteria.tags.items())
-    head = (
-        f"  {criteria.key}: owner {criteria.owner}, tags {tags or '(none)'}, {criteria.architecture}, "
-        f"at most {criteria.max_age.days} days old"
+    head = f"  {criteria.key}: owner {criteria.owner}, tags {tags or '(none)'}, {criteria.architecture}, " + (
+        f"at most {criteria.max_age.days} days old" if criteria.refuse_old else "of any age"
     )
     nearest = sorted((entry for entry in judged if entry[0]), key=lambda entry: len(entry[0]))[:NEAREST]
     lines = [f"    {image.get('ImageId')} ({image.get('Name', '')}): {'; '.join(wrong)}" for wrong, image in nearest]

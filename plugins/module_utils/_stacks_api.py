@@ -20,6 +20,16 @@ _CAPABILITIES = ["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM"]
 _NO_CHANGES = ("didn't contain changes", "No updates are to be performed")
 
 
+def require_account(sts: Any, account: str, environment: str) -> None:
+    """Raise StacksError when the credentials belong to another account."""
+    caller = sts.get_caller_identity()
+    if caller["Account"] != account:
+        raise StacksError(
+            f"These credentials are of account {caller['Account']} ({caller['Arn']}), but platform.account of "
+            f"{environment} is {account}. Nothing was changed. Use credentials of that account."
+        )
+
+
 class TemplateCache:
     """Parsed templates of existing stacks, kept in a file between runs.
 

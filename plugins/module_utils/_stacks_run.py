@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -230,7 +231,7 @@ def progress_log(path: str | None) -> Callable[[str], None]:
     return say
 
 
-def result(outcomes: list[Outcome], orphans: list[str], waiting: int) -> dict[str, Any]:
+def result(outcomes: list[Outcome], orphans: list[str], waiting: int, *, check: bool = False) -> dict[str, Any]:
     """The module's result.
 
     waiting: number of stacks of later waves that were not begun because of a fault.
@@ -240,6 +241,7 @@ def result(outcomes: list[Outcome], orphans: list[str], waiting: int) -> dict[st
         "changed": any(outcome.changed for outcome in outcomes),
         "stacks": [{key: getattr(outcome, key) for key in shown} for outcome in outcomes],
         "orphans": orphans,
+        "summary": summary(outcomes, orphans, check=check),
         "diff": [_difference(outcome) for outcome in outcomes if outcome.changed],
     }
     faults = [outcome.fault for outcome in outcomes if outcome.fault]
@@ -247,6 +249,27 @@ def result(outcomes: list[Outcome], orphans: list[str], waiting: int) -> dict[st
         more = f"\n{waiting} stacks of later waves were not begun." if waiting else ""
         answer |= {"failed": True, "msg": "\n".join(faults) + more}
     return answer
+
+
+def summary(outcomes: list[Outcome], orphans: list[str], *, check: bool = False) -> list[str]:
+    """What happened, in a few lines: counts, each stack that changed, what was kept, what is left over."""
+    words = {"create": "to create" if check else "created", "update": "to update" if check else "updated"}
+    counts = Counter(
+        "failed" if outcome.fault else words.get(outcome.action, "protection set") if outcome.changed else "as wanted"
+        for outcome in outcomes
+    )
+    lines = [f"{len(outcomes)} stacks: " + ", ".join(f"{count} {word}" for word, count in sorted(counts.items()))]
+    lines += [
+        f"{outcome.name}: {outcome.action}, {len(outcome.changes)} resources, {outcome.seconds} s"
+        for outcome in outcomes
+        if outcome.changed and not outcome.fault
+    ]
+    lines += [
+        f"{outcome.name} keeps {key} {values['current']}; {values['offered']} is newer"
+        for outcome in outcomes
+        for key, values in outcome.kept.items()
+    ]
+    return lines + [f"{name}: no longer in the data; left as it is" for name in orphans]
 
 
 def _difference(outcome: Outcome) -> dict[str, str]:

@@ -22,6 +22,15 @@ options:
       - A key's own C(max_age_days) goes before this.
     type: int
     default: 180
+  on_old:
+    description: Whether an image that is too old is refused, or used with a warning, or used silently.
+    type: str
+    choices: ["refuse", "warn", "off"]
+    default: refuse
+  only:
+    description: Keys to look up; all when left out.
+    type: list
+    elements: str
   in_use:
     description: Image ids in use, about which RV(in_use) then tells whether a newer one exists.
     type: list
@@ -51,9 +60,15 @@ ids:
   type: dict
   returned: success
   sample: {debian-12: ami-0123456789abcdef0}
+late_values:
+  description: The same, with keys as O(atelier.datalab.stacks#module:late_values) takes them.
+  type: dict
+  returned: success
+  sample: {image.debian-12: ami-0123456789abcdef0}
 images:
   description: >-
-    By key: C(image_id), C(name), C(creation_date), C(age_days), and C(older), other images that meet the criteria.
+    By key: C(image_id), C(name), C(creation_date), C(age_days), C(too_old) (in words, or empty), and C(older), other
+    images that meet the criteria.
   type: dict
   returned: success
 in_use:
@@ -75,12 +90,20 @@ def main() -> None:
         argument_spec={
             "images": {"type": "dict", "required": True},
             "max_age_days": {"type": "int", "default": 180},
+            "on_old": {"type": "str", "choices": ["refuse", "warn", "off"], "default": "refuse"},
+            "only": {"type": "list", "elements": "str"},
             "in_use": {"type": "list", "elements": "str", "default": []},
         },
         supports_check_mode=True,
     )
+    params = module.params
     try:
-        criteria = _images.read_criteria(module.params["images"], module.params["max_age_days"])
+        criteria = _images.read_criteria(
+            params["images"],
+            params["max_age_days"],
+            only=params["only"],
+            refuse_old=params["on_old"] == "refuse",
+        )
         pages = (
             _aws.client(module, "ec2")
             .get_paginator("describe_images")
@@ -94,11 +117,16 @@ def main() -> None:
         module.fail_json(msg=str(error))
     except _aws.AWS_ERRORS as error:
         module.fail_json(msg=f"Images cannot be looked up: {_aws.sentence(error)}")
+    for key, facts in chosen.items():
+        if facts["too_old"] and params["on_old"] == "warn":
+            module.warn(f"Image {key} ({facts['image_id']}) is {facts['too_old']}; ask core IT for a newer one")
+    ids = {key: facts["image_id"] for key, facts in chosen.items()}
     module.exit_json(
         changed=False,
-        ids={key: facts["image_id"] for key, facts in chosen.items()},
+        ids=ids,
+        late_values={f"image.{key}": image_id for key, image_id in ids.items()},
         images=chosen,
-        in_use=_images.standing(module.params["in_use"], chosen),
+        in_use=_images.standing(params["in_use"], chosen),
     )
 
 

@@ -54,6 +54,14 @@ options:
     description: Value of the tag C(Environment); RV(orphans) are looked for among its stacks.
     type: str
     required: true
+  account:
+    description: Number of the AWS account this is meant for; with credentials of another one nothing is done.
+    type: str
+  known:
+    description: More stacks that the data names, when O(stacks) holds a part of them; these are no RV(orphans).
+    type: list
+    elements: str
+    default: []
   parallel:
     description: How many stacks are worked on at once.
     type: int
@@ -103,6 +111,11 @@ stacks:
   type: list
   elements: dict
   returned: always
+summary:
+  description: The same in a few lines for people.
+  type: list
+  elements: str
+  returned: always
 orphans:
   description: Stacks of this environment that the data no longer names. They are left alone.
   type: list
@@ -137,6 +150,8 @@ _SPEC = {
     "refresh": {"type": "list", "elements": "str", "default": []},
     "allow_replacement": {"type": "list", "elements": "str", "default": []},
     "environment": {"type": "str", "required": True},
+    "account": {"type": "str"},
+    "known": {"type": "list", "elements": "str", "default": []},
     "parallel": {"type": "int", "default": 8},
     "timeout": {"type": "int", "default": 1800},
     "cache": {"type": "path"},
@@ -148,6 +163,8 @@ def converge(module: AnsibleAWSModule) -> dict:
     """Do it; the module's result, with `failed` and `msg` when a stack has a fault."""
     params = module.params
     wanted = _stacks.read_entries(params["stacks"], params["late_values"])
+    if params["account"]:
+        _stacks_api.require_account(_aws.client(module, "sts"), params["account"], params["environment"])
     cache = _stacks_api.TemplateCache(params["cache"])
     api = _stacks_api.StackApi(_aws.client(module, "cloudformation"), cache, params["timeout"])
     existing = api.existing()
@@ -161,8 +178,9 @@ def converge(module: AnsibleAWSModule) -> dict:
     outcomes = _stacks_run.Converger(api, settings).run(wanted, dict(existing))
     if not module.check_mode:
         cache.save()
-    orphans = _stacks.orphans(existing.values(), (stack.name for stack in wanted), params["environment"])
-    return _stacks_run.result(outcomes, orphans, waiting=len(wanted) - len(outcomes))
+    named = {*params["known"], *(stack.name for stack in wanted)}
+    orphans = _stacks.orphans(existing.values(), named, params["environment"])
+    return _stacks_run.result(outcomes, orphans, len(wanted) - len(outcomes), check=module.check_mode)
 
 
 def main() -> None:
@@ -171,9 +189,9 @@ def main() -> None:
     try:
         result = converge(module)
     except _stacks.StacksError as error:
-        module.fail_json(msg=str(error), stacks=[], orphans=[])
+        module.fail_json(msg=str(error), stacks=[], orphans=[], summary=[])
     except _aws.AWS_ERRORS as error:
-        module.fail_json(msg=f"The stacks cannot be listed: {_aws.sentence(error)}", stacks=[], orphans=[])
+        module.fail_json(msg=f"The stacks cannot be listed: {_aws.sentence(error)}", stacks=[], orphans=[], summary=[])
     if result.get("failed"):
         module.fail_json(**result)
     module.exit_json(**result)
