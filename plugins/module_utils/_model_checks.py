@@ -12,7 +12,11 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from ansible_collections.atelier.datalab.plugins.module_utils import _flows, _names
-from ansible_collections.atelier.datalab.plugins.module_utils._model_fields import lookup_problem, network_problem
+from ansible_collections.atelier.datalab.plugins.module_utils._model_fields import (
+    CLOCK,
+    lookup_problem,
+    network_problem,
+)
 from ansible_collections.atelier.datalab.plugins.module_utils._model_node import Node
 from ansible_collections.atelier.datalab.plugins.module_utils._model_offences import MISSING, Offence
 
@@ -45,14 +49,21 @@ def check(data: Any, folder: str | None) -> list[Offence]:
 # -- helpers
 
 
-def _unknown(node: Node, known: Iterable[str], what: str, where: str) -> Iterator[Offence]:
-    """`node` must be one of `known`."""
-    choices = sorted(known)
-    if node.text and node.text not in choices:
+def _unknown(node: Node, collection: Node, what: str, key: str = "name") -> Iterator[Offence]:
+    """`node` must name an entry of `collection`. Where that is itself malformed, its own fault is told, not this."""
+    if not node.text or not isinstance(collection.value, (list, dict)):
+        return
+    choices = sorted(_known(collection, key))
+    if node.text not in choices:
         near = difflib.get_close_matches(node.text, choices, n=1, cutoff=0.6)
-        listed = ", ".join(choices) or "none yet"
-        instead = f"did you mean {near[0]}?" if near else f"write one of {where} ({listed}) or add it there"
-        yield node.wrong(f"is not a known {what}", instead)
+        listed = f"one of {collection.key} ({', '.join(choices)}) or add it there" if choices else "one that exists"
+        yield node.wrong(f"is not a known {what}", f"did you mean {near[0]}?" if near else f"write {listed}")
+
+
+def _known(collection: Node, key: str = "name") -> set[str]:
+    if isinstance(collection.value, dict):
+        return {name for name, _ in collection.entries()}
+    return {name for one in collection if (name := one.text or one[key].text)}
 
 
 def _doubles(nodes: Iterable[tuple[Node, Any]], what: str, instead: str) -> Iterator[Offence]:
@@ -62,14 +73,9 @@ def _doubles(nodes: Iterable[tuple[Node, Any]], what: str, instead: str) -> Iter
         if key is None:
             continue
         if key in seen:
-            first = Offence(seen[key].path, None, "", "").key
-            yield node.wrong(f"{what} {key} is already taken by {first}", instead)
+            yield node.wrong(f"{what} {key} is already taken by {seen[key].key}", instead)
         else:
             seen[key] = node
-
-
-def _names_of(nodes: Node, key: str = "name") -> set[str]:
-    return {node[key].text for node in nodes if node[key].text}
 
 
 def machines(root: Node) -> Iterator[tuple[Node, Node]]:
@@ -122,7 +128,7 @@ def _corporate(root: Node) -> Iterator[Offence]:
 
 
 def _period(period: Node) -> Iterator[Offence]:
-    begin, end = period["begin"].text, period["end"].text
+    begin, end = (side.text if CLOCK.fullmatch(side.text or "") else None for side in (period["begin"], period["end"]))
     if isinstance(period.value, dict) and period["begin"].value is None and period["end"].value is None:
         yield period.wrong("has neither begin nor end", 'write begin: "09:00", end: "18:00" or one of them')
     if begin == "24:00":
@@ -156,10 +162,8 @@ def _platform(root: Node) -> Iterator[Offence]:
         yield platform["termination_protection"].wrong(
             "is off outside lab", "write true; a stack that must go is unprotected by hand, on purpose"
         )
-    yield from _unknown(platform["owner"], _names_of(root["members"], "login"), "member", "members")
-    yield from _unknown(
-        platform["cost_center"], corporate["cost_centers"].texts(), "cost centre", "corporate.cost_centers"
-    )
+    yield from _unknown(platform["owner"], root["members"], "member", "login")
+    yield from _unknown(platform["cost_center"], corporate["cost_centers"], "cost centre")
     yield from _image(root, platform["bastion"]["image"])
     yield from _zone(root, platform["bastion"]["zone"])
     zones = [(zone["name"], zone["name"].text) for zone in platform["network"]["zones"]]
@@ -167,15 +171,17 @@ def _platform(root: Node) -> Iterator[Offence]:
 
 
 def _image(root: Node, node: Node) -> Iterator[Offence]:
-    approved = {key for key, _ in root["corporate"]["images"].entries()}
+    approved = root["corporate"]["images"]
     if node.text and re.fullmatch(r"ami-[0-9a-f]{8,17}", node.text):
-        yield node.wrong("is an image's id", f"write the key of an approved image ({', '.join(sorted(approved))})")
+        yield node.wrong(
+            "is an image's id", f"write the key of an approved image ({', '.join(sorted(_known(approved)))})"
+        )
         return
-    yield from _unknown(node, approved, "approved image", "corporate.images")
+    yield from _unknown(node, approved, "approved image")
 
 
 def _zone(root: Node, node: Node) -> Iterator[Offence]:
-    yield from _unknown(node, _names_of(root["platform"]["network"]["zones"]), "zone", "platform.network.zones")
+    yield from _unknown(node, root["platform"]["network"]["zones"], "zone")
 
 
 def _folder(root: Node, folder: str | None) -> Iterator[Offence]:
@@ -202,28 +208,26 @@ def _members(root: Node) -> Iterator[Offence]:
 
 
 def _projects(root: Node) -> Iterator[Offence]:
-    corporate, people = root["corporate"], _names_of(root["members"], "login")
+    corporate, people = root["corporate"], root["members"]
     named = [(one["name"], one["name"].text) for one in root["projects"]]
     yield from _doubles(named, "project", "give every project its own name, or join the two entries")
     for project in root["projects"]:
         members = project["members"]
         for member in members:
-            yield from _unknown(member, people, "member", "members")
+            yield from _unknown(member, people, "member", "login")
         yield from _doubles([(one, one.text) for one in members], "member", "name each member once")
         yield from _owner(project["owner"], members, people)
-        centers = corporate["cost_centers"].texts()
-        yield from _unknown(project["cost_center"], centers, "cost centre", "corporate.cost_centers")
-        yield from _unknown(project["schedule"], _names_of(corporate["schedules"]), "schedule", "corporate.schedules")
-        classes = _names_of(corporate["backup_classes"])
-        yield from _unknown(project["backup"], classes, "backup class", "corporate.backup_classes")
+        yield from _unknown(project["cost_center"], corporate["cost_centers"], "cost centre")
+        yield from _unknown(project["schedule"], corporate["schedules"], "schedule")
+        yield from _unknown(project["backup"], corporate["backup_classes"], "backup class")
         yield from _tags(project["tags"])
 
 
-def _owner(owner: Node, members: Node, people: set[str]) -> Iterator[Offence]:
-    if owner.text in people and members.texts() and owner.text not in members.texts():
+def _owner(owner: Node, members: Node, people: Node) -> Iterator[Offence]:
+    if owner.text in _known(people, "login") and members.texts() and owner.text not in members.texts():
         yield owner.wrong("is not a member of the project", "add the owner to members or name one of them")
     else:
-        yield from _unknown(owner, people, "member", "members")
+        yield from _unknown(owner, people, "member", "login")
 
 
 def _tags(tags: Node) -> Iterator[Offence]:
@@ -314,7 +318,7 @@ def _networks(root: Node) -> Iterator[Offence]:
             yield node.wrong("is not a size AWS allows for a subnet", "use a prefix from /16 to /28")
         for other, taken in earlier:
             if subnet.overlaps(taken):
-                yield node.wrong(f"overlaps {Offence(other.path, None, '', '').key} ({taken})", "use a free part")
+                yield node.wrong(f"overlaps {other.key} ({taken})", "use a free part")
         earlier.append((node, subnet))
 
 
@@ -347,15 +351,13 @@ def _place(node: Node, address: ipaddress.IPv4Address, subnet: ipaddress.IPv4Net
 
 
 def _flow_ends(root: Node) -> Iterator[Offence]:
-    projects = _names_of(root["projects"])
-    people = _names_of(root["members"], "login")
     for flow in root["flows"]:
-        yield from _unknown(flow["owner"], people, "member", "members")
+        yield from _unknown(flow["owner"], root["members"], "member", "login")
         kinds = []
         for side in ("source", "destination"):
             node = flow[side]
             kinds.append(_flows.kind(node.text) if node.text else None)
-            yield from _flow_end(node, projects)
+            yield from _flow_end(node, root["projects"])
         if None not in kinds and not {"bastion", "project"} & set(kinds):
             yield flow["destination"].wrong(
                 "does not touch the platform, nor does the source", "one end is bastion or project:<name>"
@@ -364,13 +366,13 @@ def _flow_ends(root: Node) -> Iterator[Offence]:
             yield flow["destination"].wrong("is the source too", "name two different ends")
 
 
-def _flow_end(node: Node, projects: set[str]) -> Iterator[Offence]:
+def _flow_end(node: Node, projects: Node) -> Iterator[Offence]:
     if not node.text:
         return
     kind = _flows.kind(node.text)
     if kind == "project":
         name = node.text.partition(":")[2]
-        for one in _unknown(Node(name, node.path), projects, "project", "projects"):
+        for one in _unknown(Node(name, node.path), projects, "project"):
             instead = one.instead.replace("did you mean ", "did you mean project:")
             yield node.wrong(one.why, instead)
     elif kind == "network":

@@ -24,6 +24,7 @@ _SIZE = r"(?:nano|micro|small|medium|large|xlarge|\d+xlarge|metal|metal-\d+xl)"
 _LOOKUP = re.compile(
     r"\{\{-?\s*(?:lookup|query|q)\(\s*['\"]amazon\.aws\.(?:ssm_parameter|secretsmanager_secret)['\"].*\}\}", re.DOTALL
 )
+CLOCK = re.compile(r"(?:[01]\d|2[0-3]):[0-5]\d|24:00")
 RSA_MIN = 3072  # NIST SP 800-57 part 1: 128 bits of strength
 
 
@@ -103,7 +104,7 @@ def _timezone(value: str) -> str:
 
 
 def _clock(value: str) -> str:
-    if not re.fullmatch(r"(?:[01]\d|2[0-3]):[0-5]\d|24:00", value):
+    if not CLOCK.fullmatch(value):
         raise wrong("is not a time of day", 'write it in quotes as "09:00" ("24:00" is the end of the day)')
     return value
 

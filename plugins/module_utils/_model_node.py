@@ -10,7 +10,7 @@ import datetime
 from collections.abc import Iterator
 from typing import Any
 
-from ansible_collections.atelier.datalab.plugins.module_utils._model_offences import Offence, Path
+from ansible_collections.atelier.datalab.plugins.module_utils._model_offences import Offence, Path, written
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,6 +35,11 @@ class Node:
             for key, inside in self.value.items():
                 if isinstance(key, str):
                     yield key, Node(inside, (*self.path, key))
+
+    @property
+    def key(self) -> str:
+        """Where it stands, as people write it."""
+        return written(self.path)
 
     @property
     def text(self) -> str | None:

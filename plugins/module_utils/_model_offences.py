@@ -12,6 +12,14 @@ Locate = Callable[[Path], tuple[str, int]]
 _SHOWN = 120  # characters of a value; an ssh key or a pasted file would bury the rest
 
 
+def written(path: Path) -> str:
+    """A path as people write it: `projects[0].machines[1].address`."""
+    text = ""
+    for step in path:
+        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
+    return text
+
+
 @dataclasses.dataclass(frozen=True)
 class Offence:
     """One wrong value: where, what, why, and what to write instead."""
@@ -24,11 +32,8 @@ class Offence:
 
     @property
     def key(self) -> str:
-        """The path as people write it: `projects[0].machines[1].address`."""
-        text = ""
-        for step in self.path:
-            text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
-        return text
+        """Where it is, as people write it."""
+        return written(self.path)
 
     def shown(self) -> str:
         """The value, short; never one of `secrets`, nor what looks like a private key."""
@@ -44,7 +49,8 @@ class Offence:
         """`file:line: key = value: why: what to write instead`."""
         rule = f" (rule {self.rule})" if self.rule else ""
         file, line = locate(self.path)
-        return f"{file}:{line}: {self.key} = {self.shown()}: {self.why}{rule}; {self.instead}"
+        text = f"{file}:{line}: {self.key} = {self.shown()}: {self.why}{rule}; {self.instead}"
+        return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 class _Missing:

@@ -309,6 +309,9 @@ def test_a_host_finds_its_machine_and_project_and_others_find_none() -> None:
         {"login": "ada", "name": "Ada", "email": "ada@example.com", "uid": 4001, "ssh_keys": []}
     ]
     assert own["project"]["gid"] == names.derived_id("proj-alpha")
+    assert own["project"]["conda"] == [{"name": "alpha-base", "channels": ["conda-forge"], "packages": ["python=3.12"]}]
+    assert own["project"]["kernels"] == [{"name": "base", "prefix": "/opt/atelier/conda/envs/alpha-base/current"}]
+    assert own["machine"]["server_names"] == ["dev-alpha-workstation-07.dev.example.com"]
     assert not {"machine", "project"} & set(derived(host="dev-platform-bastion-01"))
 
 
