@@ -23,6 +23,7 @@ REGION = "eu-west-1"
 PUBLIC_NETWORK = "127.201.7.0/24"
 CORE_IT = "210987654321"
 IMAGE = {"owner": CORE_IT, "name": "debian-12-approved", "tags": {"CoreIT": "approved"}, "root_gib": 6}
+SESSION = boto3.Session("testing", "testing", region_name=REGION)
 FAST = {"Delay": 0.1, "MaxAttempts": 100}
 
 
@@ -42,18 +43,20 @@ class Cloud:
 
     def __init__(self, endpoint: str) -> None:
         self.endpoint = endpoint
-        self.session = boto3.Session("testing", "testing", region_name=REGION)
+        self._clients: dict[str, Any] = {}
 
     def client(self, service: str) -> Any:
         """A boto3 client that retries nothing, so that errors show at once."""
-        config = Config(retries={"max_attempts": 0}, proxies={})
-        return self.session.client(service, endpoint_url=self.endpoint, config=config)
+        if service not in self._clients:
+            config = Config(retries={"max_attempts": 0}, proxies={})
+            self._clients[service] = SESSION.client(service, endpoint_url=self.endpoint, config=config)
+        return self._clients[service]
 
-    @cached_property
+    @property
     def cfn(self) -> Any:
         return self.client("cloudformation")
 
-    @cached_property
+    @property
     def ec2(self) -> Any:
         return self.client("ec2")
 

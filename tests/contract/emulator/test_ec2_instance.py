@@ -119,6 +119,9 @@ def test_update_in_place_keeps_the_instance(cloud: Any, network: Any, one: Any) 
     assert instance["InstanceType"] == "m6i.xlarge"
     assert len(instance["SecurityGroups"]) == 2
     assert {"Key": "Schedule", "Value": "office"} in instance["Tags"]
+    assert instance["MetadataOptions"]["HttpTokens"] == "required"
+    answer = cloud.ec2.describe_instance_attribute(InstanceId=ids["Machine"], Attribute="userData")
+    assert answer["UserData"]["Value"] == USER_DATA, "what came from the template stays"
     with pytest.raises(ClientError, match="disableApiTermination"):
         cloud.ec2.terminate_instances(InstanceIds=[ids["Machine"]])
     assert cloud.update(name, resources) == ids
@@ -176,6 +179,15 @@ def test_drift_shows_hand_made_changes_and_loss(cloud: Any, network: Any, one: A
     assert cloud.drift(name)["Machine"] == "MODIFIED"
     cloud.ec2.terminate_instances(InstanceIds=[ids["Machine"]])
     assert cloud.drift(name)["Machine"] == "DELETED"
+
+
+def test_an_instance_ended_by_hand_is_not_replaced_silently(cloud: Any, one: Any) -> None:
+    name, resources, ids = one
+    cloud.ec2.terminate_instances(InstanceIds=[ids["Machine"]])
+    wanted = copy.deepcopy(resources)
+    wanted["Machine"]["Properties"]["Tags"][0]["Value"] = "renamed"
+    with pytest.raises(AssertionError, match=f"Machine: .*'{ids['Machine']}' does not exist"):
+        cloud.update(name, wanted)
 
 
 def test_delete_terminates_and_removes_the_root_disk(cloud: Any, network: Any) -> None:
