@@ -124,7 +124,7 @@ environments:
     removed: {description: Old generations that were removed., type: list, elements: str}
 """
 
-import importlib.util
+import inspect
 import os
 import shutil
 import sys
@@ -204,7 +204,8 @@ class Plan:
         """Return the change for people."""
         lines = difference(self.before(), self.packages).lines()
         old = self.live.name if self.live else "none"
-        title = f"{self.spec.name}: {self.why} (generation {old} -> {self.generation or 'none'})"
+        new = self.generation or ("none" if self.spec.state == "absent" else "not known yet")
+        title = f"{self.spec.name}: {self.why} (generation {old} -> {new})"
         return {"prepared": "\n".join([title, *(f"  {line}" for line in lines)]) + "\n"}
 
     def result(self) -> dict[str, Any]:
@@ -320,7 +321,6 @@ class Converger:
         self, operation: str, cache: Path, wanted: list[dict[str, Any]], held: tuple[int, ...] = ()
     ) -> dict[str, dict[str, Any]]:
         """Ask the engine; CondaError that names every environment it could not serve."""
-        loader = importlib.util.find_spec(_conda_engine.__name__).loader
         request = {
             "operation": operation,
             "engine": str(self.engine()),
@@ -328,7 +328,7 @@ class Converger:
             "mirrors": mirror_map(self.options["mirrors"]),
             "environments": wanted,
         }
-        answers = _conda_engine.call(loader.get_source(_conda_engine.__name__), request, held)
+        answers = _conda_engine.call(inspect.getsource(_conda_engine), request, held)
         errors = {name: answer["error"] for name, answer in answers.items() if "error" in answer}
         if errors:
             raise CondaError(explain(errors))

@@ -1,0 +1,374 @@
+"""The module for real: py-rattler, a small channel on loopback, every state and check mode, and faults."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible.module_utils.testing import patch_module_args
+from ansible_collections.atelier.datalab.plugins.modules import conda_env
+
+from lab.channel.package import Entry, Package, write_repodata
+
+ROOT = Path(__file__).resolve().parents[4]
+# Not imported: the library may crash an interpreter at its end, which is why the module never imports it either.
+ENGINE = Path(importlib.util.find_spec("rattler").origin).parents[1]
+
+Environments = list[dict[str, Any]]
+
+
+class Channel:
+    """A channel served on loopback; ``on_package`` sees each request for a package first."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.records: list[Any] = []
+        self.on_package: Callable[[], None] = lambda: None
+        channel = self
+
+        class Handler(SimpleHTTPRequestHandler):
+            def do_GET(self) -> None:
+                if self.path.endswith(".conda"):
+                    channel.on_package()
+                super().do_GET()
+
+            def log_message(self, *arguments: Any) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(folder)))
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        self.url = f"http://127.0.0.1:{self._server.server_port}/"
+
+    def add(self, name: str, version: str, *depends: str, entries: list[Entry] | None = None) -> None:
+        """Publish a package with one text file, or with ``entries``."""
+        package = Package(
+            name, version, "test_0", "noarch", depends=list(depends), noarch="generic",
+            entries=entries or [Entry(f"share/{name}.txt", f"{name} {version}\n".encode())],
+        )  # fmt: skip
+        self.records.append(package.write(self.folder))
+        write_repodata(self.folder, self.records)
+
+    def stop(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+class Host:
+    """A root folder and the module run on it."""
+
+    def __init__(self, root: Path, channel: Channel, capsys: pytest.CaptureFixture[str]) -> None:
+        self.root, self.channel, self._capsys = root, channel, capsys
+
+    def options(self, environments: Environments, **options: Any) -> dict[str, Any]:
+        mirrors = {"conda-forge": [self.channel.url]}
+        return {
+            "root": str(self.root), "engine": str(ENGINE), "mirrors": mirrors, "environments": environments,
+            "_ansible_remote_tmp": str(self.root.parent), **options,
+        }  # fmt: skip
+
+    def run(self, *environments: dict[str, Any], check: bool = False, **options: Any) -> dict[str, Any]:
+        """Run the module in this process; return its result."""
+        arguments = self.options(list(environments), **options) | {"_ansible_check_mode": check}
+        self._capsys.readouterr()
+        with patch_module_args(arguments), pytest.raises(SystemExit):
+            conda_env.main()
+        return json.loads(self._capsys.readouterr().out)
+
+    def start(self, *environments: dict[str, Any]) -> subprocess.Popen[str]:
+        """Start the module in a process of its own, which a test may kill."""
+        program = (
+            "from ansible.plugins.loader import init_plugin_loader as i\n"
+            f"i([{str(ROOT / 'collections')!r}])\n"
+            "from ansible.module_utils.testing import patch_module_args\n"
+            "from ansible_collections.atelier.datalab.plugins.modules import conda_env\n"
+            f"with patch_module_args({self.options(list(environments))!r}): conda_env.main()\n"
+        )
+        return subprocess.Popen(
+            [sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, start_new_session=True
+        )
+
+    def prefix(self, name: str) -> Path:
+        return self.root / "envs" / name / "current"
+
+    def read(self, name: str, package: str) -> str:
+        return (self.prefix(name) / f"share/{package}.txt").read_text().strip()
+
+    def generations(self, name: str) -> set[str]:
+        return {p.name for p in (self.root / "envs" / name / "generations").iterdir()}
+
+    def snapshot(self) -> dict[str, Any]:
+        """Everything below the root: kinds, times and where links point."""
+        if not self.root.exists():
+            return {}
+        return {
+            str(p.relative_to(self.root)): (p.lstat().st_mtime_ns, p.readlink() if p.is_symlink() else None)
+            for p in self.root.rglob("*")
+        }
+
+
+@pytest.fixture
+def channel(tmp_path: Path) -> Iterator[Channel]:
+    channel = Channel(tmp_path / "channel")
+    channel.add("base", "1.0")
+    channel.add("tool", "1.0", "base >=1")
+    channel.add("extra", "1.0")
+    yield channel
+    channel.stop()
+
+
+@pytest.fixture
+def host(tmp_path: Path, channel: Channel, capsys: pytest.CaptureFixture[str]) -> Host:
+    return Host(tmp_path / "conda", channel, capsys)
+
+
+TOOL = {"name": "lab", "packages": ["tool"]}
+BOTH = {"name": "lab", "packages": ["tool", "extra"]}
+GONE = {"name": "lab", "state": "absent"}
+
+
+def shown(result: dict[str, Any]) -> str:
+    return "".join(d["prepared"] for d in result["diff"])
+
+
+class TestMatrix:
+    def step(self, host: Host, wanted: dict[str, Any], changed: bool) -> dict[str, Any]:
+        """Check, run and run again; check mode must foretell the run and write nothing."""
+        before = host.snapshot()
+        foretold = host.run(wanted, check=True)
+        assert host.snapshot() == before, "check mode wrote"
+        real = host.run(wanted)
+        assert "msg" not in real, real["msg"]
+        assert foretold["changed"] is real["changed"] is changed
+        assert foretold["diff"] == real["diff"]
+        assert foretold["environments"][0]["generation"] == real["environments"][0]["generation"]
+        after = host.snapshot()
+        for check in (True, False):
+            assert host.run(wanted, check=check)["changed"] is False
+        assert host.snapshot() == after, "a run without changes wrote"
+        return real
+
+    def test_create_modify_remove_restore(self, host: Host) -> None:
+        created = self.step(host, TOOL, changed=True)
+        assert created["environments"][0]["previous"] is None
+        assert host.read("lab", "tool") == "tool 1.0"
+        modified = self.step(host, BOTH, changed=True)
+        assert modified["environments"][0]["previous"] == created["environments"][0]["generation"]
+        assert "+ extra 1.0" in shown(modified)
+        assert "base" not in shown(modified)
+        removed = self.step(host, GONE, changed=True)
+        assert removed["environments"][0]["generation"] is None
+        assert not host.prefix("lab").exists()
+        assert len(host.generations("lab")) == 2, "removal archives, it does not delete"
+        host.channel.stop()  # putting back needs no channel
+        restored = self.step(host, BOTH, changed=True)
+        assert restored["environments"][0]["generation"] == modified["environments"][0]["generation"]
+        assert host.read("lab", "extra") == "extra 1.0"
+
+    def test_absent_from_the_beginning(self, host: Host) -> None:
+        assert host.run(GONE)["changed"] is False
+        assert not host.root.exists()
+
+    def test_several_environments_in_one_call(self, host: Host) -> None:
+        result = host.run(TOOL, {"name": "other", "packages": ["extra"]})
+        assert [e["name"] for e in result["environments"]] == ["lab", "other"]
+        assert host.read("other", "extra") == "extra 1.0"
+        again = host.run(TOOL, {"name": "other", "packages": ["extra", "base"]})
+        assert [e["changed"] for e in again["environments"]] == [False, True]
+
+
+class TestVersions:
+    def test_a_new_release_changes_nothing_until_refresh(self, host: Host) -> None:
+        host.run(TOOL)
+        host.channel.add("base", "2.0")
+        assert host.run(TOOL)["changed"] is False
+        foretold = host.run(TOOL, check=True, refresh=True)
+        assert "~ base 1.0 test_0 -> 2.0 test_0" in shown(foretold)
+        assert host.read("lab", "base") == "base 1.0"
+        assert host.run(TOOL, refresh=True)["changed"] is True
+        assert host.read("lab", "base") == "base 2.0"
+        assert host.run(TOOL, refresh=True)["changed"] is False
+
+    def test_a_changed_spec_keeps_what_it_can(self, host: Host) -> None:
+        host.run(TOOL)
+        host.channel.add("base", "2.0")
+        host.run(BOTH)
+        assert host.read("lab", "base") == "base 1.0"
+
+    def test_locked_returns_the_lock_and_builds_nothing(self, host: Host) -> None:
+        locked = host.run({**TOOL, "state": "locked"})
+        assert locked["changed"] is False
+        assert not (host.root / "envs").exists()
+        lock = locked["environments"][0]["lock"]
+        assert "https://conda.anaconda.org/conda-forge/noarch/base-1.0-test_0.conda" in lock, "the mirror leaked"
+        host.channel.add("base", "2.0")
+        host.run({"name": "lab", "lock": lock})
+        assert host.read("lab", "base") == "base 1.0"
+
+    def test_back_to_an_earlier_spec_reuses_its_generation(self, host: Host) -> None:
+        first = host.run(TOOL)["environments"][0]["generation"]
+        host.run(BOTH)
+        assert host.run(TOOL)["environments"][0]["generation"] == first
+        assert len(host.generations("lab")) == 2
+
+
+class TestGenerations:
+    def test_old_ones_go_and_the_live_one_stays(self, host: Host) -> None:
+        for number in range(1, 5):
+            host.channel.add("base", f"{number}.1")
+            last = host.run({"name": "lab", "packages": [f"base={number}.1"]}, keep=2)
+        assert len(host.generations("lab")) == 2
+        assert last["environments"][0]["generation"] in host.generations("lab")
+        assert host.read("lab", "base") == "base 4.1"
+
+    def test_one_in_use_is_never_removed(self, host: Host) -> None:
+        sleep = Path(shutil.which("sleep")).read_bytes()
+        host.channel.add("holder", "1.0", entries=[Entry("bin/holder", sleep, executable=True)])
+        used = host.run({"name": "lab", "packages": ["holder"]})["environments"][0]["generation"]
+        process = subprocess.Popen([host.prefix("lab") / "bin/holder", "60"])
+        try:
+            host.run(TOOL, keep=1)
+            assert used in host.generations("lab")
+        finally:
+            process.kill()
+            process.wait()
+        assert used in host.run(BOTH, keep=1)["environments"][0]["removed"]
+        assert len(host.generations("lab")) == 1
+
+    def test_a_damaged_one_is_built_again(self, host: Host) -> None:
+        generation = host.run(TOOL)["environments"][0]["generation"]
+        (host.prefix("lab") / "share/base.txt").unlink()
+        foretold = host.run(TOOL, check=True)
+        assert foretold["changed"] is True
+        assert "share/base.txt is damaged" in shown(foretold)
+        assert not (host.prefix("lab") / "share/base.txt").exists()
+        assert host.run(TOOL)["environments"][0]["generation"] == generation
+        assert host.read("lab", "base") == "base 1.0"
+        assert host.run(TOOL)["changed"] is False
+
+    def test_everybody_can_read_and_run(self, host: Host) -> None:
+        host.channel.add("program", "1.0", entries=[Entry("bin/program", b"#!/bin/sh\n", executable=True)])
+        old = os.umask(0o077)
+        try:
+            host.run({"name": "lab", "packages": ["program", "base"]})
+        finally:
+            os.umask(old)
+        for path in [host.root / "envs", *(host.root / "envs").rglob("*")]:
+            if not path.is_symlink():
+                wanted = 0o555 if path.is_dir() or path.name == "program" else 0o444
+                assert path.stat().st_mode & wanted == wanted, path
+                assert not path.stat().st_mode & 0o022, path
+
+    def test_the_prefix_in_files_is_the_final_one(self, host: Host) -> None:
+        from lab.channel.package import PLACEHOLDER
+
+        host.channel.add("script", "1.0", entries=[Entry("share/script.txt", f"{PLACEHOLDER}/bin\n".encode())])
+        host.run({"name": "lab", "packages": ["script"]})
+        assert host.read("lab", "script") == f"{host.prefix('lab').resolve()}/bin"
+
+
+class TestFaults:
+    """Whatever happens, the live environment stays and one message says what it was."""
+
+    def fails(self, host: Host, *environments: dict[str, Any], **options: Any) -> str:
+        before = host.read("lab", "tool")
+        result = host.run(*environments, **options)
+        assert result["failed"] is True
+        assert host.read("lab", "tool") == before
+        assert not any(p.name.startswith(".building") for p in host.root.glob("envs/*/generations/.*"))
+        return result["msg"]
+
+    @pytest.fixture(autouse=True)
+    def _live(self, host: Host) -> None:
+        host.run(TOOL)
+
+    def test_dead_mirror(self, host: Host) -> None:
+        host.channel.stop()
+        message = self.fails(host, BOTH, {"name": "second", "packages": ["base"]})
+        assert len(message.splitlines()) == 1
+        assert "environment lab and second: the channel does not answer" in message
+        assert host.run(TOOL)["changed"] is False, "what needs no channel must not ask it"
+
+    def test_unsolvable(self, host: Host) -> None:
+        message = self.fails(host, {"name": "lab", "packages": ["tool", "base>=9"]})
+        assert "do not go together" in message
+        assert "base" in message
+
+    def test_nonsense_spec(self, host: Host) -> None:
+        assert "environment lab" in self.fails(host, {"name": "lab", "packages": ["not a [spec"]})
+
+    @pytest.mark.parametrize("how", ["truncated", "replaced"])
+    def test_corrupt_package(self, host: Host, how: str) -> None:
+        path = next(host.channel.folder.glob("noarch/extra-*.conda"))
+        other = next(host.channel.folder.glob("noarch/base-*.conda"))
+        path.write_bytes(path.read_bytes()[:200] if how == "truncated" else other.read_bytes())
+        message = self.fails(host, BOTH)
+        assert "extra" in message
+        assert "a package is corrupt" in message
+
+    def test_package_missing_from_the_mirror(self, host: Host) -> None:
+        next(host.channel.folder.glob("noarch/extra-*.conda")).unlink()
+        assert "the channel does not answer" in self.fails(host, BOTH)
+
+    def test_no_engine(self, host: Host) -> None:
+        assert "run role atelier.datalab.conda first" in self.fails(host, BOTH, engine="/nowhere")
+        foretold = host.run(BOTH, engine="/nowhere", check=True)
+        assert foretold["changed"] is True
+        assert host.run(TOOL, engine="/nowhere")["changed"] is False
+
+    def test_engine_that_crashes(self, host: Host, tmp_path: Path) -> None:
+        fake = tmp_path / "fake/rattler"
+        fake.mkdir(parents=True)
+        (fake / "__init__.py").write_text("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)")
+        assert "the engine ended with status -11" in self.fails(host, BOTH, engine=str(fake.parent))
+
+    @pytest.mark.skipif(os.geteuid() != 0, reason="mounts a small disk")
+    def test_full_disk(self, host: Host) -> None:
+        host.channel.add("large", "1.0", entries=[Entry("share/large.bin", os.urandom(6_000_000))])
+        disk = host.root / "envs/lab/generations"
+        kept = host.root / "kept"
+        disk.rename(kept)
+        disk.mkdir()
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "none", disk], check=True)
+        try:
+            shutil.copytree(kept, disk, dirs_exist_ok=True, symlinks=True)
+            assert "the disk is full" in self.fails(host, {"name": "lab", "packages": ["tool", "large"]})
+        finally:
+            subprocess.run(["umount", disk], check=True)
+
+    def test_killed_half_way(self, host: Host) -> None:
+        asked, go_on = threading.Event(), threading.Event()
+
+        def hold() -> None:
+            asked.set()
+            go_on.wait(30)
+
+        host.channel.on_package = hold
+        process = host.start(BOTH)
+        assert asked.wait(30)
+        live = host.read("lab", "tool")
+        os.kill(process.pid, signal.SIGKILL)  # the module alone: its child goes on, and still holds the lock
+        process.wait()
+        refused = host.run(BOTH)
+        assert "another run is working" in refused["msg"]
+        os.killpg(process.pid, signal.SIGKILL)
+        go_on.set()
+        assert host.read("lab", "tool") == live
+        deadline = time.monotonic() + 10
+        while "another run" in (result := host.run(BOTH)).get("msg", "") and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert result["changed"] is True
+        assert host.read("lab", "extra") == "extra 1.0"
+        assert not any(name.startswith(".") for name in host.generations("lab"))
