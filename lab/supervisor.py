@@ -23,7 +23,7 @@ def spawn(lab: Lab, module: str, log: str) -> subprocess.Popen[bytes]:
     lab.state.mkdir(parents=True, exist_ok=True)
     with (lab.state / log).open("ab") as output:
         return subprocess.Popen(
-            [sys.executable, "-m", module, lab.name],
+            [sys.executable, "-P", "-m", module, lab.name],
             cwd="/", env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
         )  # fmt: skip
 
