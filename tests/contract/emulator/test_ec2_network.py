@@ -138,6 +138,31 @@ def test_address_follows_a_replaced_instance(cloud: Any, net: Any) -> None:
     assert "PublicIpAddress" not in instance(cloud, ids["Bastion"])
 
 
+def test_an_address_is_tagged_and_let_go_in_place(cloud: Any, net: Any) -> None:
+    resources, ids = net
+    resources["Address"]["Properties"]["Tags"][0]["Value"] = "renamed"
+    del resources["AddressAssociation"]
+    new = cloud.update("net", resources)
+    assert (new["Address"], new["Bastion"]) == (ids["Address"], ids["Bastion"])
+    address = cloud.ec2.describe_addresses(PublicIps=[ids["Address"]])["Addresses"][0]
+    assert {"Key": "Name", "Value": "renamed"} in address["Tags"]
+    assert "AssociationId" not in address
+    assert "PublicIpAddress" not in instance(cloud, ids["Bastion"])
+
+
+def test_an_address_can_name_its_instance_itself(cloud: Any, net: Any) -> None:
+    resources, ids = net
+    del resources["AddressAssociation"]
+    resources["Address"]["Properties"]["InstanceId"] = {"Ref": "Bastion"}
+    assert cloud.changes("net", resources)["Address"]["Replacement"] == "False"
+    assert cloud.update("net", resources)["Address"] == ids["Address"]
+    assert instance(cloud, ids["Bastion"])["PublicIpAddress"] == ids["Address"]
+    assert cloud.drift("net")["Address"] == "IN_SYNC"
+    resources["Bastion"]["Properties"]["PrivateIpAddress"] = "10.88.0.78"
+    new = cloud.update("net", resources)
+    assert instance(cloud, new["Bastion"])["PublicIpAddress"] == ids["Address"]
+
+
 def test_nat_gateway_has_its_address(cloud: Any, net: Any) -> None:
     resources, ids = net
     gateway = cloud.ec2.describe_nat_gateways(NatGatewayIds=[ids["Nat"]])["NatGateways"][0]
@@ -146,6 +171,8 @@ def test_nat_gateway_has_its_address(cloud: Any, net: Any) -> None:
     resources["Nat"]["Properties"]["Tags"][0]["Value"] = "renamed"
     assert cloud.changes("net", resources)["Nat"]["Replacement"] == "False"
     assert cloud.update("net", resources)["Nat"] == ids["Nat"]
+    gateway = cloud.ec2.describe_nat_gateways(NatGatewayIds=[ids["Nat"]])["NatGateways"][0]
+    assert {"Key": "Name", "Value": "renamed"} in gateway["Tags"]
     resources["Nat"]["Properties"]["ConnectivityType"] = "private"
     assert cloud.changes("net", resources)["Nat"]["Replacement"] == "True"
 
