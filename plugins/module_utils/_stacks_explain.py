@@ -89,7 +89,7 @@ _HINTS = {
     r"Unsupported.*instance type|not supported in your requested Availability|InstanceType.*not (?:supported|valid)": (
         "this machine type is not offered there; choose another type or zone"
     ),
-    r"Unrecognized resource types|is not supported by this emulator": "this endpoint does not know the resource type",
+    r"Unrecognized resource types": "this region or endpoint does not know the resource type",
 }
 
 
