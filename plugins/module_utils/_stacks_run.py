@@ -189,7 +189,6 @@ class Converger:
             raise StacksError(explain.failure_text(name, outcome.status, events, stack.reason if stack else ""))
         outcome.outputs = stack.outputs
         self._existing[name] = stack
-        self._settings.say(f"{name}: {stack.status}")
 
     def _progress(self) -> Callable[[Existing], None]:
         """Say something when a status changes and every half minute, not at every look."""

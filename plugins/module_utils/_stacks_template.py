@@ -9,6 +9,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 import yaml
@@ -20,7 +21,7 @@ class TemplateError(Exception):
     """The text is not a usable CloudFormation template."""
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
     """YAML as CloudFormation reads it: dates stay text, !Ref and its kin become their long form."""
 
 
@@ -48,17 +49,23 @@ _Loader.add_multi_constructor("!", _construct_short_form)
 
 
 def parse(body: str | Mapping[str, Any]) -> dict[str, Any]:
-    """Return the template as plain data (dict), from YAML or JSON text or from what GetTemplate gave.
+    """Return the template as plain data, from YAML or JSON text or from what GetTemplate gave.
 
+    The same text gives the same object (a hundred machines share one template), so it must not be changed.
     Raises TemplateError when the text cannot be read or holds no resources.
     """
-    if isinstance(body, str):
-        try:
-            data = yaml.load(body, Loader=_Loader)  # noqa: S506  (a SafeLoader)
-        except yaml.YAMLError as error:
-            raise TemplateError(f"not readable as YAML: {' '.join(str(error).split())}") from error
-    else:
-        data = body
+    return _parse_text(body) if isinstance(body, str) else _checked(body)
+
+
+@lru_cache(maxsize=256)
+def _parse_text(text: str) -> dict[str, Any]:
+    try:
+        return _checked(yaml.load(text, Loader=_Loader))  # noqa: S506  (a SafeLoader)
+    except yaml.YAMLError as error:
+        raise TemplateError(f"not readable as YAML: {' '.join(str(error).split())}") from error
+
+
+def _checked(data: Any) -> dict[str, Any]:
     if not isinstance(data, Mapping) or not isinstance(data.get("Resources"), Mapping):
         raise TemplateError("not a CloudFormation template: no Resources")
     plain: dict[str, Any] = json.loads(json.dumps(data, default=str))

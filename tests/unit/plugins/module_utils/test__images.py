@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.atelier.datalab.plugins.module_utils import _images
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
@@ -87,6 +87,7 @@ def test_standing_of_images_in_use() -> None:
     }
 
 
+@settings(deadline=None)  # the time of one example says nothing on a busy machine
 @given(st.lists(st.tuples(st.integers(0, 200), st.sampled_from(["approved", "no"])), max_size=8))
 def test_never_an_unapproved_or_old_one(shelf: list[tuple[int, str]]) -> None:
     images = [image(str(n), days, approved=tag) for n, (days, tag) in enumerate(shelf)]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.atelier.datalab.plugins.module_utils import _stacks as stacks
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 BODY = """
@@ -144,6 +144,7 @@ def test_orphans_are_ours_of_this_environment_and_unnamed() -> None:
 values = st.dictionaries(st.sampled_from(["Image", "Size", "Secret"]), st.text("ab1", max_size=3), max_size=3)
 
 
+@settings(deadline=None)  # the time of one example says nothing on a busy machine
 @given(
     values, st.dictionaries(st.text("ab", min_size=1, max_size=2), st.text("xy", max_size=2), max_size=3), st.booleans()
 )

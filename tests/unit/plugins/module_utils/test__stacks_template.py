@@ -7,7 +7,7 @@ import json
 import pytest
 import yaml
 from ansible_collections.atelier.datalab.plugins.module_utils import _stacks_template as templates
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 YAML = """
@@ -80,6 +80,7 @@ plain = st.recursive(
 )
 
 
+@settings(deadline=None)  # the time of one example says nothing on a busy machine
 @given(
     st.dictionaries(
         st.text("AB", min_size=1, max_size=3), st.fixed_dictionaries({"Type": st.just("T"), "Properties": plain})
