@@ -133,6 +133,7 @@ def _fill(channel: Path, scratch: Path, prefix: Path, say: Callable[[str], None]
     records: list[Record] = []
     wanted: set[str] = set()
     extras: dict[str, Package] = {}
+    # All workers are forked at the first submit, so that submit comes before any thread exists.
     with ThreadPoolExecutor(_DOWNLOADS) as downloads, ProcessPoolExecutor(os.cpu_count()) as workers:
         whole: list[Future[list[Record]]] = [workers.submit(_python, prefix, scratch / "python", interpreter, channel)]
         single: list[Future[tuple[Record, set[str], dict[str, Package]]]] = []

@@ -33,7 +33,7 @@ _OF_THE_HOST = re.compile(
 )
 
 
-class ChannelError(Exception):
+class ChannelError(RuntimeError):
     """The channel cannot be built here; the message says what to do."""
 
 

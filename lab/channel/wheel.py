@@ -113,6 +113,7 @@ class Wheel:
                 *depends,
                 f"python {self.target.python}.*",
                 f"python_abi {self.target.python}.* *_{self.target.tag}",
+                f"__glibc >=2.{self._glibc}",
             ]
         required = self.metadata["Requires-Python"]
         return [*depends, match_spec("python", Requirement(f"python{required}")) if required else "python"]
