@@ -26,7 +26,7 @@ def client(module: Any, service: str) -> Any:
         "read_timeout": 60,
         "max_pool_connections": 20,
     }
-    return module.client(service, aws_config=config)
+    return module.client(service, aws_config=config | (module.params.get("aws_config") or {}))
 
 
 def sentence(error: Exception) -> str:
