@@ -45,6 +45,7 @@ def main() -> int:
     from lab.emulator import extension  # noqa: PLC0415 (MiniStack reads the environment on import)
     from lab.emulator._server import run  # noqa: PLC0415
 
+    os.umask(0o077)  # the state holds every parameter, secure ones included
     extension.install()
     state = Path(os.environ["LAB_STATE_DIR"])
     state.mkdir(parents=True, exist_ok=True)

@@ -149,7 +149,6 @@ async def run(port: int, state_file: Path, account: str) -> None:
     config.keep_alive_timeout = 75
     config.graceful_timeout = 0.2
     config.startup_timeout = 30
-    config.errorlog = "-"
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

@@ -154,7 +154,8 @@ def _instance_xml(instance: Props) -> str:
 
 
 def _mappings_xml(instance: Props) -> str:
-    attachments = sorted(ec2_volume.attachments_of(instance["InstanceId"]), key=lambda a: a["AttachTime"])
+    root = instance["RootDeviceName"]
+    attachments = sorted(ec2_volume.attachments_of(instance["InstanceId"]), key=lambda a: a["Device"] != root)
     mappings = [
         {
             "DeviceName": a["Device"],

@@ -57,6 +57,7 @@ def test_attachment_shows_on_both_sides(cloud: Any, data: Any) -> None:
     assert {"Key": "Backup", "Value": "daily"} in found["Tags"]
     assert [(a["InstanceId"], a["Device"]) for a in found["Attachments"]] == [(ids["Machine"], "/dev/sdf")]
     instance = cloud.ec2.describe_instances(InstanceIds=[ids["Machine"]])["Reservations"][0]["Instances"][0]
+    assert [m["DeviceName"] for m in instance["BlockDeviceMappings"]] == ["/dev/xvda", "/dev/sdf"]
     devices = {m["DeviceName"]: m["Ebs"] for m in instance["BlockDeviceMappings"]}
     assert devices["/dev/sdf"]["VolumeId"] == ids["Data"]
     assert devices["/dev/sdf"]["DeleteOnTermination"] is False

@@ -77,6 +77,7 @@ def test_what_a_client_was_told_survives_kill_9(own: launcher.Emulator, tmp_path
     cloud.client("ssm").put_parameter(Name="/atelier/kept", Value="s3cret", Type="SecureString")
     cloud.ec2.stop_instances(InstanceIds=[ids["Machine"]])
     before = snapshot(cloud)
+    assert (tmp_path / "emulator.json").stat().st_mode & 0o077 == 0, "it holds secrets"
     kill(own)
     again = launcher.start(tmp_path, own.port, PUBLIC_NETWORK)
     assert again.pid != own.pid
