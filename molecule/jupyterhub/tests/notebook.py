@@ -1,0 +1,151 @@
+"""notebook.py: log in to the hub of this host as a member, run code in a kernel, print what came out as JSON.
+
+Runs on the host with the hub's own Python (tornado comes with it). Standard input is one JSON object:
+url, certificate (the file that the proxy must present), login, password, code, seconds, and
+kernel (the id of a running one, or the name of a kernel to start).
+The answer has login (whether it succeeded), kernel (its id), kernels (names), output, died (whether it was killed).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import ssl
+import sys
+import time
+import uuid
+from http.cookies import SimpleCookie
+from typing import Any
+from urllib.parse import urlencode
+
+from tornado.httpclient import AsyncHTTPClient, HTTPRequest, HTTPResponse
+from tornado.websocket import websocket_connect
+
+
+class Visit:
+    """One member's cookies and requests."""
+
+    def __init__(self, url: str, certificate: str, login: str) -> None:
+        self.url, self.login = url, login
+        self.cookies: dict[tuple[str, str], str] = {}
+        # The host does not know the authority; the certificate itself is the anchor, and its names are checked.
+        self.tls = ssl.create_default_context(cafile=certificate)
+        self.tls.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+        self.client = AsyncHTTPClient()
+
+    def header(self, path: str) -> str:
+        """The Cookie header for a path; the longest matching cookie path wins for each name."""
+        fit = sorted((len(s), name, value) for (s, name), value in self.cookies.items() if path.startswith(s))
+        return "; ".join(f"{name}={value}" for name, value in {name: value for _, name, value in fit}.items())
+
+    def xsrf(self, path: str) -> str:
+        """The token against forged requests for a path."""
+        fit = [(len(s), v) for (s, n), v in self.cookies.items() if n == "_xsrf" and path.startswith(s)]
+        return max(fit)[1] if fit else ""
+
+    def request(self, path: str, **options: Any) -> HTTPRequest:
+        """A request that does not follow redirects, so that each cookie on the way is seen."""
+        headers = {"Cookie": self.header(path), "X-XSRFToken": self.xsrf(path), "Referer": self.url + path}
+        if "/api/" in path:
+            headers["Content-Type"] = "application/json"
+        settings = {"follow_redirects": False, "request_timeout": 60, "ssl_options": self.tls, **options}
+        return HTTPRequest(self.url + path, headers=headers, **settings)
+
+    async def send(self, path: str, **options: Any) -> HTTPResponse:
+        """Send one request, keep its cookies, follow redirects within the hub."""
+        for _ in range(12):
+            answer = await self.client.fetch(self.request(path, **options), raise_error=False)
+            for line in answer.headers.get_list("Set-Cookie"):
+                for name, morsel in SimpleCookie(line).items():
+                    self.cookies[morsel["path"].strip('"') or "/", name] = morsel.value.strip('"')
+            if answer.code not in (301, 302, 303):
+                return answer
+            path, options = answer.headers["Location"].removeprefix(self.url), {}
+        raise RuntimeError(f"too many redirects at {path}")
+
+    async def log_in(self, password: str) -> bool:
+        """Send the login form."""
+        await self.send("/hub/login")
+        form = urlencode({"username": self.login, "password": password, "_xsrf": self.xsrf("/hub/login")})
+        answer = await self.send("/hub/login?next=%2Fhub%2Fhome", method="POST", body=form)
+        return answer.code == 200 and b"login_submit" not in answer.body
+
+    async def start(self, seconds: float) -> None:
+        """Start the member's server if it does not run, and enter it."""
+        await self.send("/hub/home")
+        await self.send(f"/hub/api/users/{self.login}/server", method="POST", body="{}")
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            # A page, because only a page takes the steps that set the server's cookies.
+            await self.send(f"/user/{self.login}/lab")
+            answer = await self.send(f"/user/{self.login}/api/status")
+            if answer.code == 200:
+                return
+            await asyncio.sleep(0.5)
+        raise RuntimeError(f"the server of {self.login} did not start in {seconds} s: {answer.code}")
+
+    async def kernel(self, wanted: str) -> str:
+        """The id of a running kernel, or of a new one of that name."""
+        base = f"/user/{self.login}/api/kernels"
+        if (await self.send(f"{base}/{wanted}")).code == 200:
+            return wanted
+        answer = await self.send(base, method="POST", body=json.dumps({"name": wanted}))
+        if answer.code != 201:
+            raise RuntimeError(f"no kernel {wanted}: {answer.code} {answer.body[:300]!r}")
+        return json.loads(answer.body)["id"]
+
+    async def run(self, kernel: str, code: str, seconds: float) -> tuple[str, bool]:
+        """Run code; return what it printed or raised, and whether the kernel died over it."""
+        request = self.request(f"/user/{self.login}/api/kernels/{kernel}/channels")
+        request.url = request.url.replace("http", "ws", 1)
+        socket = await websocket_connect(request)
+        message = uuid.uuid4().hex
+        head = {"msg_id": message, "msg_type": "execute_request", "username": "", "version": "5.3", "date": ""}
+        content = {"code": code, "silent": False, "store_history": False, "user_expressions": {}, "allow_stdin": False}
+        body = {"header": {**head, "session": message}, "parent_header": {}, "metadata": {}, "content": content}
+        await socket.write_message(json.dumps({**body, "channel": "shell", "buffers": []}))
+        try:
+            return await asyncio.wait_for(collect(socket, message), seconds)
+        finally:
+            socket.close()
+
+
+async def collect(socket: Any, message: str) -> tuple[str, bool]:
+    """Read until the answer and the idle state are there, or the kernel's end is announced."""
+    text, pending = "", {"reply", "idle"}
+    while pending:
+        raw = await socket.read_message()
+        if raw is None:
+            return text, True
+        got = json.loads(raw)
+        content = got["content"]
+        state = content.get("execution_state") if got["msg_type"] == "status" else None
+        if state in ("restarting", "autorestarting", "dead"):
+            return text, True
+        if got["parent_header"].get("msg_id") != message:
+            continue
+        text += content.get("text", "") if got["msg_type"] == "stream" else ""
+        text += f"{content['ename']}: {content['evalue']}" if got["msg_type"] == "error" else ""
+        pending -= {"reply"} if got["msg_type"] == "execute_reply" else set()
+        pending -= {"idle"} if state == "idle" else set()
+    return text, False
+
+
+async def main() -> dict[str, Any]:
+    """Do what standard input says."""
+    wanted = json.load(sys.stdin)
+    visit = Visit(wanted["url"], wanted["certificate"], wanted["login"])
+    if not await visit.log_in(wanted["password"]):
+        return {"login": False}
+    result: dict[str, Any] = {"login": True}
+    if "code" in wanted:
+        await visit.start(wanted["seconds"])
+        specs = json.loads((await visit.send(f"/user/{visit.login}/api/kernelspecs")).body)
+        kernel = await visit.kernel(wanted["kernel"])
+        output, died = await visit.run(kernel, wanted["code"], wanted["seconds"])
+        result |= {"kernels": sorted(specs["kernelspecs"]), "kernel": kernel, "output": output.strip(), "died": died}
+    return result
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(asyncio.run(main())))
