@@ -130,6 +130,18 @@ def test_dangers(described: dict, dangerous: bool) -> None:
     assert bool(stacks.dangers([described])) is dangerous
 
 
+def test_an_instance_that_the_parameters_leave_out_is_a_removal() -> None:
+    body = """
+    Parameters: {Instance: {Type: String}}
+    Conditions: {Here: !Equals [!Ref Instance, present]}
+    Resources: {M: {Type: "AWS::EC2::Instance", Condition: Here}, P: {Type: "AWS::SSM::Parameter", Condition: Here}}
+    """
+    one = wanted(template_body=body, parameters={"Instance": "absent"}, late_parameters={}, keep_parameters=[])
+    change = step(one, existing(one, parameters={"Instance": "present"}))
+    assert stacks.removals(change, one.template, {"Instance": "present"}) == ["remove AWS::EC2::Instance M"]
+    assert stacks.removals(change, one.template, {"Instance": "absent"}) == []
+
+
 def test_orphans_are_ours_of_this_environment_and_unnamed() -> None:
     def one(name: str, managed: str, environment: str) -> stacks.Existing:
         return stacks.Existing(name, name, "CREATE_COMPLETE", tags={"ManagedBy": managed, "Environment": environment})
