@@ -17,7 +17,7 @@ from urllib.request import Request, urlopen
 import boto3
 import pytest
 from ansible.module_utils.testing import patch_module_args
-from ansible_collections.atelier.datalab.plugins.module_utils import _aws
+from ansible_collections.atelier.datalab.plugins.module_utils import _aws, _stacks_api
 from ansible_collections.atelier.datalab.plugins.modules import approved_images, stacks
 from botocore.exceptions import ClientError
 
@@ -336,7 +336,7 @@ def test_a_stack_in_progress_is_named_with_the_remedy(cfn: Any, run: Run) -> Non
 
 
 def test_killed_half_way_the_next_run_waits_and_carries_on(
-    cfn: Any, run: Run, environment: dict[str, str], tmp_path: Path
+    cfn: Any, run: Run, environment: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wanted = [entry("killed", WAITING), entry("killed-later", wave=1)]
     script = tmp_path / "run.py"
@@ -350,8 +350,20 @@ def test_killed_half_way_the_next_run_waits_and_carries_on(
     process.wait(10)
     assert stack(cfn, "killed")["StackStatus"] == "CREATE_IN_PROGRESS"
     assert "killed-later" not in names(cfn)
-    signal(cfn, "killed")
+
+    wait = _stacks_api.StackApi.wait
+    signalled: list[str] = []
+
+    def wait_once_signalled(api: Any, *arguments: Any) -> Any:
+        """The creation ends only after somebody began to wait for it."""
+        if not signalled:
+            signalled.append("killed")
+            signal(cfn, "killed")
+        return wait(api, *arguments)
+
+    monkeypatch.setattr(_stacks_api.StackApi, "wait", wait_once_signalled)
     done = run(wanted)
+    assert signalled
     assert [s["status"] for s in done["stacks"]] == ["CREATE_COMPLETE"] * 2
     # What was made by the interrupted run carries the tags too, so nothing is left to change.
     assert [s["changed"] for s in done["stacks"]] == [False, True]
