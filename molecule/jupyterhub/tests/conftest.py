@@ -1,0 +1,84 @@
+"""Members at work on a hub. Also usable on a whole platform: name hosts and people through the environment.
+
+ATELIER_HUB_HOSTS      Ansible pattern of the hosts (plain)
+ATELIER_HUB_MEMBERS    two members of the project, LOGIN,LOGIN (ines,otto)
+ATELIER_HUB_KERNEL     a kernel of the project (delta-base)
+ATELIER_HUB_LIMIT      memory of a server in MiB (400)
+ATELIER_HUB_PASSWORDS  JSON file, login to password; without it the tests give the members random passwords
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import secrets
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from testinfra.host import Host
+
+DRIVER = Path(__file__).with_name("notebook.py")
+CERTIFICATE = "/etc/jupyterhub/tls/certificate.pem"
+
+
+@dataclass
+class Hub:
+    """The hub of a host, used by its members."""
+
+    host: Host
+    members: tuple[str, str]
+    kernel: str
+    limit: int
+    passwords: dict[str, str]
+    url: str
+    python: str
+
+    def visit(self, login: str, code: str | None = None, kernel: str = "", password: str = "") -> dict[str, Any]:
+        """Log in as somebody and, if there is code, run it in a kernel; see notebook.py for the answer."""
+        wanted = {"url": self.url, "certificate": CERTIFICATE, "login": login, "seconds": 120}
+        wanted["password"] = password or self.passwords[login]
+        if code is not None:
+            wanted |= {"code": code, "kernel": kernel or self.kernel}
+        text = base64.b64encode(json.dumps(wanted).encode()).decode()
+        driver = base64.b64encode(DRIVER.read_bytes()).decode()
+        put = f"umask 077; d=$(mktemp -d); echo {driver} | base64 -d > $d/n.py; echo {text} | base64 -d > $d/in;"
+        with self.host.sudo():
+            done = self.host.run(f"{put} {self.python} $d/n.py < $d/in; rc=$?; rm -rf $d; exit $rc")
+        assert done.rc == 0, done.stderr
+        return json.loads(done.stdout)
+
+    def wait(self) -> None:
+        """Wait until the hub answers through its proxy."""
+        end = time.monotonic() + 180
+        while time.monotonic() < end:
+            if self.host.run(f"curl -sfk --max-time 5 -o /dev/null {self.url}/hub/api/health").rc == 0:
+                return
+            time.sleep(1)
+        pytest.fail(f"the hub does not answer at {self.url}")
+
+
+@pytest.fixture(scope="module")
+def hub(host: Host) -> Hub:
+    """The hub of this host."""
+    members = tuple(os.environ.get("ATELIER_HUB_MEMBERS", "ines,otto").split(","))
+    given = os.environ.get("ATELIER_HUB_PASSWORDS")
+    with host.sudo():
+        names = host.check_output(f"openssl x509 -in {CERTIFICATE} -noout -ext subjectAltName")
+        unit = host.check_output("systemctl show --property ExecStart --value jupyterhub.service")
+        if given:
+            passwords = json.loads(Path(given).read_text(encoding="utf-8"))
+        else:
+            passwords = {login: secrets.token_urlsafe(16) for login in members}
+            lines = "\n".join(f"{login}:{password}" for login, password in passwords.items())
+            host.check_output(f"printf '%s\\n' '{lines}' | chpasswd")
+    name = next(part.strip()[4:] for part in names.replace("\n", ",").split(",") if part.strip().startswith("DNS:"))
+    address = "localhost" if "DNS:localhost" in names else name
+    python = unit.split("path=")[1].split("/bin/jupyterhub")[0] + "/bin/python"
+    kernel, limit = os.environ.get("ATELIER_HUB_KERNEL", "delta-base"), int(os.environ.get("ATELIER_HUB_LIMIT", "400"))
+    found = Hub(host, members, kernel, limit, passwords, f"https://{address}", python)
+    found.wait()
+    return found
