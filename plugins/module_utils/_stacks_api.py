@@ -34,16 +34,18 @@ class TemplateCache:
     """Parsed templates of existing stacks, kept in a file between runs.
 
     The key holds the stack's id and the time of its last update, so that whatever was changed, by whomever,
-    is read again.
+    is read again. A template that many stacks share is kept once.
     """
 
     def __init__(self, path: str | None) -> None:
         self._path = Path(path) if path else None
-        self._old: dict[str, Any] = {}
-        self._new: dict[str, Any] = {}
+        self._templates: dict[str, dict[str, Any]] = {}
+        self._digests: dict[str, str] = {}
+        self._used: dict[str, str] = {}
         if self._path:
-            with suppress(OSError, ValueError):
-                self._old = json.loads(self._path.read_text(encoding="utf-8"))
+            with suppress(OSError, ValueError, KeyError, TypeError):
+                known = json.loads(self._path.read_text(encoding="utf-8"))
+                self._templates, self._digests = dict(known["templates"]), dict(known["stacks"])
 
     @staticmethod
     def _key(stack: Existing) -> str:
@@ -51,24 +53,27 @@ class TemplateCache:
 
     def get(self, stack: Existing) -> dict[str, Any] | None:
         """The parsed template, or None."""
-        found = self._old.get(self._key(stack)) if stack.updated else None
-        if found:
-            self._new[self._key(stack)] = found
-        return found
+        digest = self._digests.get(self._key(stack), "")
+        if digest in self._templates:
+            self._used[self._key(stack)] = digest
+        return self._templates.get(digest)
 
     def put(self, stack: Existing, template: dict[str, Any]) -> None:
         """Remember a parsed template."""
-        if stack.updated:
-            self._new[self._key(stack)] = template
+        digest = _stacks_template.digest(template)
+        self._templates[digest] = template
+        self._used[self._key(stack)] = digest
 
     def save(self) -> None:
         """Write what this run used; what no run uses any more is dropped."""
-        if self._path and self._new != self._old:
-            with suppress(OSError):
-                self._path.parent.mkdir(parents=True, exist_ok=True)
-                part = self._path.with_suffix(f".{uuid.uuid4().hex}")
-                part.write_text(json.dumps(self._new), encoding="utf-8")
-                part.replace(self._path)
+        if not self._path or self._used == self._digests:
+            return
+        templates = {digest: self._templates[digest] for digest in set(self._used.values())}
+        with suppress(OSError):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            part = self._path.with_suffix(f".{uuid.uuid4().hex}")
+            part.write_text(json.dumps({"templates": templates, "stacks": self._used}), encoding="utf-8")
+            part.replace(self._path)
 
 
 class StackApi:

@@ -208,6 +208,9 @@ def test_a_hundred_stacks_with_nothing_to_do_are_few_calls(run: Run, calls: Coun
     assert set(calls) == {"DescribeStacks"}
     assert calls["DescribeStacks"] <= 3
 
+    Path(cache).write_text('{"damaged": 1}')
+    assert run(many, cache=cache)["changed"] is False, "a damaged cache is only slow"
+
 
 # --- what goes wrong ------------------------------------------------------------------------------------------------
 
