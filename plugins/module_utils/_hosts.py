@@ -48,7 +48,7 @@ def attributes(path: Path) -> dict[str, Any] | None:
     """Kind, owner, group and mode of a path (never of what a link points at), None if absent."""
     try:
         found = path.lstat()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     kind = "directory" if stat.S_ISDIR(found.st_mode) else "file" if stat.S_ISREG(found.st_mode) else "other"
     return {
