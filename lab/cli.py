@@ -18,10 +18,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 from lab import images, landing_zone, launcher, processes, state, supervisor
 from lab.cloud import CREDENTIALS, GONE, REGION, Cloud, Instance
 from lab.errors import LabError
-from lab.hosts import Container, Hosts
+from lab.hosts import LABEL, Container, Hosts
 from lab.identity import Lab
 from lab.network import Network
-from lab.shell import run
+from lab.shell import run, succeeds
 from lab.volumes import Volumes
 
 COMMANDS = ("podman", "runc", "ip", "losetup", "mmdebstrap", "openssl", "sysctl")
@@ -168,14 +168,19 @@ def down(lab: Lab, _: argparse.Namespace) -> None:
 
 
 def _remove_containers(lab: Lab) -> None:
-    names = run("podman", "ps", "--all", "--quiet", "--filter", f"label=atelier.lab={lab.id}").split()
-    if names:
-        run("podman", "--runtime", "runc", "rm", "--force", "--time", "2", "--ignore", *names)
+    """Remove the lab's containers, each on its own: one that resists (a busy mount) is tried again, the others go."""
+    for patience in (0.5, 2, 5, 0):
+        names = run("podman", "ps", "--all", "--quiet", "--filter", f"label={LABEL}={lab.id}").split()
+        if not names:
+            return
+        for name in names:
+            succeeds("podman", "--runtime", "runc", "rm", "--force", "--time", "2", "--ignore", name)
+        time.sleep(patience)
 
 
 def leftovers(lab: Lab) -> list[str]:
     """Return what is on this machine of a lab, in words; nothing after `down`."""
-    found = [f"container {n}" for n in run("podman", "ps", "-aq", "--filter", f"label=atelier.lab={lab.id}").split()]
+    found = [f"container {n}" for n in run("podman", "ps", "-aq", "--filter", f"label={LABEL}={lab.id}").split()]
     found += [f"network namespace {n}" for n in Network(lab).namespaces()]
     found += [f"loop device {n}" for n in Volumes(lab).loops()]
     found += [f"process {pid}" for pid in processes.marked(lab.id) if pid != os.getpid()]

@@ -93,7 +93,7 @@ class Hosts:
 
     def stop(self, instance: str) -> None:
         """Stop a host; its disk and its volumes' files stay."""
-        succeeds("podman", "--runtime", "runc", "stop", "--time", str(STOP_SECONDS), self.lab.namespace(instance))
+        run("podman", "--runtime", "runc", "stop", "--time", str(STOP_SECONDS), self.lab.namespace(instance))
         self.network.unplug(instance)
 
     def remove(self, instance: str) -> None:

@@ -11,6 +11,7 @@ import ipaddress
 import json
 import os
 import socket
+import threading
 from pathlib import Path
 
 from lab.errors import LabError
@@ -40,6 +41,7 @@ class Network:
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
         self.router = lab.namespace()
+        self._lock = threading.Lock()  # hosts that boot together share bridges
 
     def ensure_router(self) -> None:
         """Make the router and the corporate network behind it."""
@@ -55,11 +57,15 @@ class Network:
     def ensure_subnet(self, subnet: str, cidr: str) -> str:
         """Make the bridge of a subnet and return its name."""
         bridge = short(subnet, "b")
+        with self._lock:
+            self._add_bridge(bridge, cidr)
+        return bridge
+
+    def _add_bridge(self, bridge: str, cidr: str) -> None:
         if not self._has(self.router, bridge):
             self._ip("link", "add", bridge, "type", "bridge")
             self._ip("addr", "add", f"{gateway(cidr)}/{cidr.split('/')[1]}", "dev", bridge)
         self._ip("link", "set", bridge, "up")
-        return bridge
 
     def plug(self, instance: str, address: str, subnet: str, cidr: str) -> Path:
         """Give an instance its namespace and address; returns the namespace's path. Does nothing when plugged."""

@@ -60,7 +60,8 @@ def make(desired: Mapping[str, Instance], actual: Mapping[str, Host], disks: Dis
         _host_step(identifier, desired.get(identifier), actual.get(identifier)) for identifier in {*desired, *actual}
     ]
     return Plan(
-        tuple(sorted([step for step in steps if step], key=_order)) + tuple(_disk_steps(actual, disks or Disks()))
+        tuple(sorted([step for step in steps if step], key=_order))
+        + tuple(_disk_steps(desired, actual, disks or Disks()))
     )
 
 
@@ -90,9 +91,10 @@ def _running_step(instance: Instance, host: Host | None) -> Action | None:
     return None
 
 
-def _disk_steps(actual: Mapping[str, Host], disks: Disks) -> Iterable[Action]:
+def _disk_steps(desired: Mapping[str, Instance], actual: Mapping[str, Host], disks: Disks) -> Iterable[Action]:
     shown = {volume for host in actual.values() if host.running for volume in host.volumes}
-    for volume in sorted((disks.kept | disks.opened) - shown):
+    coming = {volume.id for instance in desired.values() if instance.state in RUNNING for volume in instance.volumes}
+    for volume in sorted((disks.kept | disks.opened) - shown - coming):
         if volume not in disks.existing:
             yield Action("forget", volume)
         elif volume in disks.opened:

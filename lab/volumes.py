@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from lab.errors import LabError
 from lab.identity import Lab
 from lab.shell import run
 
@@ -59,6 +60,8 @@ class Volumes:
                 "losetup", "--noheadings", "--output", "NAME", "--associated", str(self.file(volume))
             ).split():
                 run("losetup", "--detach", device)
+            if self.device(volume):  # the kernel lets go of it when its last user does
+                raise LabError(f"{volume} is still in use in its host: unmount it there")
 
     def forget(self, volume: str) -> None:
         """Remove a volume that EC2 no longer has."""
