@@ -4,7 +4,6 @@ BIN := .venv/bin
 PYTHON ?= python3
 INVENTORY ?= inventories/lab
 export PATH := $(CURDIR)/$(BIN):$(PATH)
-export MOLECULE_GLOB := molecule/*/molecule.yml
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 
 .PHONY: help setup check lint unit contract test molecule demo demo-down bench lock docs build clean
