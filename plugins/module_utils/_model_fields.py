@@ -78,6 +78,8 @@ def network_problem(value: str) -> tuple[str, str] | None:
         return "has bits set behind its prefix", f"write {near} or the prefix you mean"
     if "/" not in value:
         return "has no prefix length", f"write {value}/32 for one address"
+    if not re.fullmatch(r"[0-9.]+/\d+", value):
+        return "has a mask instead of a prefix length", f"write {ipaddress.IPv4Network(value)}"
     return None
 
 
@@ -203,18 +205,22 @@ def _ssh_key(value: str) -> str:
     return value
 
 
-# conda's MatchSpec as people write it in files: name, then versions, then a build; and channel::name.
-_SPEC = re.compile(
-    r"(?:[a-z0-9_.-]+::)?"
-    r"[A-Za-z0-9_][A-Za-z0-9_.-]*"
-    r"(?:\s*(?:===?|!=|~=|<=|>=|<|>|=)\s*[A-Za-z0-9_.*+!]+(?:\s*[,|]\s*(?:==|!=|~=|<=|>=|<|>|=)?\s*[A-Za-z0-9_.*+!]+)*"
-    r"(?:=[A-Za-z0-9_.*]+)?)?"
+# conda's MatchSpec as people write it in files, without the forms that the engine refuses to guess about (strict).
+_VERSION = r"[0-9][a-z0-9]*(?:[.][0-9][a-z0-9]*)*"
+_CONDITION = rf"(?:(?:==|!=|~=|<=|>=|<|>|=) ?{_VERSION}|!= ?{_VERSION}[.][*])"
+PACKAGE = re.compile(
+    r"(?:[a-z0-9][a-z0-9_-]*::)?[a-z0-9_][a-z0-9_.-]*"
+    rf"(?: ?{_CONDITION}(?: ?[,|] ?{_CONDITION})*| (?:[*]|{_VERSION}[.][*])(?: [a-z0-9_]+[*]?)?)?",
+    re.ASCII,
 )
 
 
 def _package(value: str) -> str:
-    if not _SPEC.fullmatch(value.strip()):
-        raise wrong("is not a conda package specification", 'write it as numpy, "python=3.12" or "pandas>=2.2,<3"')
+    if not PACKAGE.fullmatch(value):
+        raise wrong(
+            "is not a conda package specification",
+            'write it as numpy, "python=3.12", "pandas>=2.2,<3" or "blas * openblas"; names are in lower case',
+        )
     return value
 
 
@@ -276,7 +282,7 @@ Domain = Annotated[
 InstanceType = Annotated[
     Text,
     _matching(
-        rf"[a-z][a-z0-9]*\d[a-z0-9-]*\.{_SIZE}",
+        rf"[a-z][a-z0-9-]*\d[a-z0-9-]*\.{_SIZE}",
         "does not look like an instance type",
         "write family.size, for example m6i.large",
     ),

@@ -69,6 +69,12 @@ def test_a_rule_tells_whom_to_ask() -> None:
     assert (properties["IpProtocol"], properties["FromPort"], properties["ToPort"]) == ("tcp", 443, 443)
 
 
+def test_a_description_is_what_aws_takes() -> None:
+    properties = next(iter(rendered(opening(name="é" * 300)).values()))["Properties"]
+    assert len(properties["Description"]) == 255
+    assert properties["Description"].isascii()
+
+
 def test_what_has_expired_is_left_out_and_named() -> None:
     last_day, day_after = opening(name="last", expires=TODAY), opening(name="gone", expires=datetime.date(2027, 1, 14))
     template, expired = flows.render("preprod", [last_day, day_after], CORPORATE, TODAY)

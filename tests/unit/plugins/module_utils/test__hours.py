@@ -242,6 +242,17 @@ def test_office_hours_are_45_a_week_even_when_the_clock_jumps(now: datetime.date
     assert running == 90
 
 
+def test_a_span_inside_another_does_not_shorten_it() -> None:
+    hour = [at(f"2027-01-15T{clock:02d}:00:00") for clock in range(24)]
+    assert hours.merge([(hour[9], hour[18]), (hour[10], hour[12]), (hour[18], hour[20])]) == [(hour[9], hour[20])]
+    assert hours.merge([(hour[9], hour[9]), (hour[12], hour[10])]) == []
+
+
+def test_a_start_and_a_stop_at_one_instant_start() -> None:
+    both = schedule({"days": WEEK, "end": "12:00"}, {"days": WEEK, "begin": "12:00"})
+    assert hours.decide(both, at("2027-01-15T12:00:00"), None).desired == "running"
+
+
 def test_an_instant_without_a_zone_is_refused() -> None:
     with pytest.raises(ValueError, match="time zone"):
         hours.decide(OFFICE, datetime.datetime(2027, 1, 15, 12), None)  # noqa: DTZ001
