@@ -420,7 +420,7 @@ MACHINE = "test-machine-alpha-workstation-01"
 @pytest.fixture
 def platform(run: Run) -> list[dict[str, Any]]:
     """The environment, as the data says; whatever an earlier test did to it is undone."""
-    result = run(ours(), late_values=LATE, refresh=[MACHINE], allow_replacement=[MACHINE])
+    result = run(ours(), late_values=LATE, allow_replacement=[MACHINE])
     assert not result.get("failed"), result["msg"]
     return ours()
 
@@ -474,13 +474,20 @@ def test_a_new_owner_reaches_the_instance_without_a_new_one(
     assert ids(cfn, MACHINE)["Machine"] == before
 
 
+def current_and_other_image(cfn: Any) -> tuple[str, str]:
+    """The machine's image, and one it does not have."""
+    values = {p["ParameterKey"]: p["ParameterValue"] for p in stack(cfn, MACHINE)["Parameters"]}
+    return values["ImageId"], NEW if values["ImageId"] == OLD else OLD
+
+
 def test_a_newer_image_is_offered_not_imposed(cfn: Any, run: Run, platform: list[dict[str, Any]]) -> None:
     before = ids(cfn, MACHINE)["Machine"]
     history = cfn.list_change_sets(StackName=MACHINE)["Summaries"]
-    newer = LATE | {"image.debian-12": NEW}
+    current, offered = current_and_other_image(cfn)
+    newer = LATE | {"image.debian-12": offered}
     kept = run(platform, late_values=newer)
     assert kept["changed"] is False
-    assert kept["stacks"][-1]["kept"] == {"ImageId": {"current": OLD, "offered": NEW}}
+    assert kept["stacks"][-1]["kept"] == {"ImageId": {"current": current, "offered": offered}}
 
     for check in (True, False):
         refused = run(platform, late_values=newer, refresh=[MACHINE], check=check)
@@ -501,11 +508,14 @@ def test_the_data_volume_outlives_the_instance(cfn: Any, ec2: Any, run: Run, pla
     assert volume["State"] == "available"
 
     platform[4]["parameters"]["Instance"] = "present"
-    rebuilt = run(platform, late_values=LATE | {"image.debian-12": NEW}, refresh=[MACHINE])
+    _, offered = current_and_other_image(cfn)
+    rebuilt = run(platform, late_values=LATE | {"image.debian-12": offered}, refresh=[MACHINE])
     assert not rebuilt.get("failed"), rebuilt.get("msg")
     after = ids(cfn, MACHINE)
     assert after["DataVolume"] == before["DataVolume"]
     assert after["Machine"] != before["Machine"]
+    instance = ec2.describe_instances(InstanceIds=[after["Machine"]])["Reservations"][0]["Instances"][0]
+    assert instance["ImageId"] == offered
     volume = ec2.describe_volumes(VolumeIds=[after["DataVolume"]])["Volumes"][0]
     assert [a["InstanceId"] for a in volume["Attachments"]] == [after["Machine"]]
 
