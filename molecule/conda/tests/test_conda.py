@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 import json
+import os
+from pathlib import Path
 
+import boto3
 import pytest
+import testinfra
 from testinfra.host import Host
 
+from lab.identity import Lab
+
 ROOT = "/opt/atelier/conda"
-testinfra_hosts = ["ansible://plain"]
+
+
+@pytest.fixture(params=["plain-debian12", "plain-debian13"])
+def host(request: pytest.FixtureRequest) -> Host:
+    """The view from inside, as root, through the host's container."""
+    lab = Lab(Path(os.environ["ANSIBLE_PRIVATE_KEY_FILE"]).parent.name)
+    wanted = [{"Name": "tag:Name", "Values": [request.param]}, {"Name": "instance-state-name", "Values": ["running"]}]
+    found = boto3.client("ec2").describe_instances(Filters=wanted)["Reservations"][0]["Instances"][0]
+    return testinfra.get_host(f"podman://{lab.namespace(found['InstanceId'])}")
 
 
 @pytest.fixture
 def prefix(host: Host) -> str:
-    with host.sudo():
-        return host.check_output(f"readlink -f {ROOT}/envs/plain-base/current")
+    return host.check_output(f"readlink -f {ROOT}/envs/plain-base/current")
 
 
 def test_generation_is_named_by_its_lock(host: Host, prefix: str) -> None:
@@ -27,9 +40,12 @@ def test_generation_is_named_by_its_lock(host: Host, prefix: str) -> None:
 
 def test_everybody_runs_it(host: Host, prefix: str) -> None:
     with host.sudo("nobody"):
-        assert host.check_output(f"{ROOT}/envs/plain-base/current/bin/python -c 'import ipykernel; print(6 * 7)'") == "42"
+        assert (
+            host.check_output(f"cd / && {ROOT}/envs/plain-base/current/bin/python -c 'import ipykernel; print(6 * 7)'")
+            == "42"
+        )
         assert host.check_output(f"PATH={ROOT}/envs/tool/current/bin:$PATH configurable-http-proxy --version")
-        unreadable = host.check_output(f"find {prefix} {ROOT}/envs/tool ! -type l ! -readable")
+        unreadable = host.check_output(f"cd / && find {prefix} {ROOT}/envs/tool ! -type l ! -readable")
     assert unreadable == ""
 
 
