@@ -24,8 +24,11 @@ def profile(role: str = "First", **properties: Any) -> dict[str, Any]:
 def stack(cloud: Any) -> Iterator[dict[str, str]]:
     """The stack ``profile``; yields its ids."""
     outputs = {"Arn": {"Value": {"Fn::GetAtt": ["Profile", "Arn"]}}}
-    yield cloud.create("profile", profile(), Outputs=outputs)
+    ids = cloud.create("profile", profile(), Outputs=outputs)
+    yield ids
     cloud.delete("profile")
+    left = [p["InstanceProfileName"] for p in cloud.client("iam").list_instance_profiles()["InstanceProfiles"]]
+    assert ids["Profile"] not in left
 
 
 def roles(cloud: Any, name: str) -> list[str]:

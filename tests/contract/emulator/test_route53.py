@@ -62,6 +62,8 @@ def test_comment_and_record_change_in_place(cloud: Any, network: dict[str, str],
     changes = cloud.changes("zone", wanted)
     assert {c["Replacement"] for c in changes.values()} == {"False"}
     assert cloud.update("zone", wanted) == stack
+    found = cloud.client("route53").get_hosted_zone(Id=stack["Zone"])["HostedZone"]
+    assert found["Config"] == {"Comment": "renamed", "PrivateZone": True}
     assert records(cloud, stack["Zone"]) == {f"bastion.{ZONE}.": ["10.20.0.11"]}
 
 
