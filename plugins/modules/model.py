@@ -7,8 +7,7 @@ DOCUMENTATION = r"""
 module: model
 short_description: Checks the data of an environment and derives everything from it
 version_added: 0.1.0
-author:
-  - Atelier Datalab (@atelier)
+author: [Atelier Datalab]
 description:
   - Reads the variables C(corporate), C(platform), C(members), C(projects), C(flows), C(rules) and C(secrets) of the
     inventory, checks them, and fails with one message that names every fault with file, line, key, value, why it is
