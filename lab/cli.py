@@ -112,11 +112,9 @@ def up(lab: Lab, _: argparse.Namespace) -> None:
         with _step("networks and hosts"):
             Network(lab).ensure_router()
             begun = time.time()
-            if not supervisor.mirror_running(lab):
-                supervisor.spawn(lab, "lab.mirror", "mirror.log")
-            _wait_until_settled(lab, begun)
             if processes.recorded(lab.state / "supervisor.pid") is None:
                 supervisor.spawn(lab, "lab.supervisor", "supervisor.log")
+            _wait_until_settled(lab, begun)
     _say(f"{lab.name} is up at {emulator.endpoint} ({time.monotonic() - started:.1f} s)")
     _say(f'point your shell at it: eval "$(lab/lab env --name {lab.name})"')
 
@@ -152,7 +150,7 @@ def down(lab: Lab, _: argparse.Namespace) -> None:
             processes.end(lab.state / "supervisor.pid")
             processes.end(lab.state / "mirror.pid")
             launcher.stop(lab.state / "emulator")
-            for pid in processes.marked(lab.id):
+            for pid in processes.marked(*supervisor.marks(lab)):
                 processes.end_process(pid, processes.start_time(pid), 5)
         with _step("hosts removed"):
             _remove_containers(lab)
@@ -183,7 +181,7 @@ def leftovers(lab: Lab) -> list[str]:
     found = [f"container {n}" for n in run("podman", "ps", "-aq", "--filter", f"label={LABEL}={lab.id}").split()]
     found += [f"network namespace {n}" for n in Network(lab).namespaces()]
     found += [f"loop device {n}" for n in Volumes(lab).loops()]
-    found += [f"process {pid}" for pid in processes.marked(lab.id) if pid != os.getpid()]
+    found += [f"process {pid}" for pid in processes.marked(*supervisor.marks(lab)) if pid != os.getpid()]
     emulator = launcher.status(lab.state / "emulator")
     found += [f"process {emulator.pid}"] if emulator else []
     mounts = Path("/proc/self/mounts").read_text(encoding="utf-8").splitlines()

@@ -9,13 +9,15 @@ from pathlib import Path
 
 from lab import seeds, volumes
 from lab.cloud import Instance
+from lab.errors import LabError
 from lab.identity import Lab
 from lab.network import Network
 from lab.processes import start_time
-from lab.shell import run, succeeds
+from lab.shell import run
 
 LABEL = "atelier.lab"
 STOP_SECONDS = 15
+EXITS = Path("/run/libpod/exits")
 # --privileged: units with DynamicUser or ProtectSystem; --cgroupns=private: MemoryMax= is real;
 # the limits: where the machine lacks CAP_SYS_RESOURCE; no limit on tasks: it is the size of a machine.
 OPTIONS = (
@@ -85,11 +87,11 @@ class Hosts:
         """Start a host again, on the disk it has."""
         self._prepare(instance)
         name = self.lab.namespace(instance.id)
-        if not succeeds("podman", "--runtime", "runc", "start", name):
-            # Killed with its monitor, a container is still "running" to podman until it is told to look.
-            succeeds("podman", "--runtime", "runc", "stop", "--time", "0", name)
-            succeeds("podman", "--runtime", "runc", "container", "cleanup", name)
-            run("podman", "--runtime", "runc", "start", name)
+        _settle(name)
+        run("podman", "--runtime", "runc", "start", name)
+        pid = run("podman", "inspect", "--format", "{{.State.Pid}}", name)
+        if start_time(int(pid)) is None:
+            raise LabError(f"{name} ended as soon as it was started; podman logs {name}")
 
     def stop(self, instance: str) -> None:
         """Stop a host; its disk and its volumes' files stay."""
@@ -126,6 +128,17 @@ class Hosts:
     def _prepare(self, instance: Instance) -> Path:
         self.set_volumes(instance, None)
         return self.network.plug(instance.id, instance.address, instance.subnet, instance.cidr)
+
+
+def _settle(name: str) -> None:
+    """Make podman see that a container ended.
+
+    The container's monitor writes its exit status for podman. Killed together with it, it wrote none, and podman
+    (4.3) calls the container "running" for ever, starts it without effect and cannot stop it: write it in its place.
+    """
+    identifier, status = run("podman", "inspect", "--format", "{{.Id}} {{.State.Status}}", name).split()
+    if status in {"running", "stopping"} and EXITS.is_dir():
+        (EXITS / identifier).write_text("137", encoding="utf-8")
 
 
 def _remove_tree(folder: Path) -> None:

@@ -244,7 +244,8 @@ class Mirror:
             self.lab.state / "mirror.json",
             {
                 "updated": time.time(),
-                "settled": not todo and not self.busy,
+                # A volume that its host does not let go of holds nobody up.
+                "settled": not self.busy and not [a for a in todo.actions if a.kind not in {"release", "forget"}],
                 "waiting": [f"{a.kind} {a.target}" for a in todo.actions],
                 "failures": failures,
                 "forwards": {

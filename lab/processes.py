@@ -66,12 +66,12 @@ def end_process(pid: int, started: str | None, seconds: float) -> bool:
     return True
 
 
-def marked(lab_id: str) -> list[int]:
-    """Return the processes that this lab started (a mark in their environment), whoever is their parent now."""
-    mark = f"{MARK}={lab_id}".encode()
+def marked(*variables: str) -> list[int]:
+    """Return the processes whose environment holds one of these `NAME=value`, whoever is their parent now."""
+    marks = {variable.encode() for variable in variables}
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            if mark in (entry / "environ").read_bytes().split(b"\0") and start_time(int(entry.name)):
+            if marks & set((entry / "environ").read_bytes().split(b"\0")) and start_time(int(entry.name)):
                 found.append(int(entry.name))
     return sorted(found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 
 from lab import launcher, processes, state
 from lab.errors import LabError
+from lab.forwarders import is_free
 from lab.identity import CHECKOUT, Lab
 
 PATIENCE = 60.0  # seconds between tries at most
@@ -28,16 +30,29 @@ def spawn(lab: Lab, module: str, log: str) -> subprocess.Popen[bytes]:
         )  # fmt: skip
 
 
+def marks(lab: Lab) -> tuple[str, str]:
+    """Return what the environment of this lab's processes holds: ours, and the emulator's."""
+    return f"{processes.MARK}={lab.id}", f"LAB_STATE_DIR={lab.state / 'emulator'}"
+
+
 def start_emulator(lab: Lab) -> launcher.Emulator:
     """Start the emulator on the port this lab keeps; on another one when somebody took it meanwhile."""
-    from lab.forwarders import is_free  # noqa: PLC0415 (only here, and the command line starts faster without)
+    lab.state.mkdir(parents=True, exist_ok=True)
+    with (lab.state / "emulator.lock").open("w", encoding="utf-8") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)  # `up` and the supervisor may both find it dead
+        return _start_emulator(lab)
 
+
+def _start_emulator(lab: Lab) -> launcher.Emulator:
     path = lab.state / "lab.json"
     kept = state.read(path, {})
     running = launcher.status(lab.state / "emulator")
     port = kept.get("port") or lab.preferred_port("emulator")
     if running:
         port = running.port
+    else:  # one that was not recorded before its starter was killed would write the same state
+        for pid in processes.marked(marks(lab)[1]):
+            processes.end_process(pid, processes.start_time(pid), 5)
     while not running and not is_free(port):
         port = lab.preferred_port(f"emulator {port}")
     if kept.get("port") != port:
@@ -57,7 +72,7 @@ def main(name: str) -> None:
     ending = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ending.set())
-    pause = 1.0
+    pause = 0.0
     child: subprocess.Popen[bytes] | None = None
     while not ending.wait(pause):
         pause = 1.0

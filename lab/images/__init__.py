@@ -16,6 +16,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -128,8 +129,14 @@ def ensure(say: Say, keys: list[str] | None = None) -> dict[str, str]:
     wanted = keys or list(book["hosts"])
     if missing(wanted):
         with _lock():
-            for key in missing(wanted):
-                _ensure_base(book["hosts"][key]["base"], book, say)
+            absent = missing(wanted)
+            with ThreadPoolExecutor() as pool:  # mmdebstrap keeps one processor busy
+                list(
+                    pool.map(
+                        lambda base: _ensure_base(base, book, say), sorted({book["hosts"][k]["base"] for k in absent})
+                    )
+                )
+            for key in absent:
                 _build_host(key, book, say)
     return {key: host_tag(key, book) for key in wanted}
 

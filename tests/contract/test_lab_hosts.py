@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from lab import images, landing_zone, launcher, processes
+from lab import cli, images, landing_zone, launcher, processes
 from lab.cloud import Cloud
 from lab.hosts import Container, Hosts
 from lab.identity import Lab
@@ -177,7 +177,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         ended = result.command("down", check=False)
     assert ended.returncode == 0, ended.stderr
     assert "is gone" in ended.stdout
-    assert not processes.marked(result.lab.id)
+    assert not cli.leftovers(result.lab)
     assert not result.lab.state.exists()
 
 

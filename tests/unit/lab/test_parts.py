@@ -197,8 +197,8 @@ def test_marked_processes_are_found_by_their_mark_only() -> None:
     environment = os.environ | {processes.MARK: "feedbeef"}
     process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], env=environment)
     try:
-        assert processes.marked("feedbeef") == [process.pid]
-        assert processes.marked("feedbee") == []
+        assert processes.marked(f"{processes.MARK}=feedbeef", "X=y") == [process.pid]
+        assert processes.marked(f"{processes.MARK}=feedbee") == []
     finally:
         process.kill()
         process.wait()
