@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lab.emulator import (
     backup,
+    change_sets,
     ec2_address,
     ec2_image,
     ec2_instance,
@@ -28,6 +29,7 @@ def install() -> None:
         ec2_instance_api,
         ec2_instance,
         backup,
+        change_sets,
         route53,
         existing,
         iam,

@@ -279,7 +279,6 @@ def test_orphans_are_reported_and_left_alone(cfn: Any, run: Run) -> None:
     assert (result["changed"], stack(cfn, "orphan-b")["StackStatus"]) == (False, "CREATE_COMPLETE")
 
 
-@pytest.mark.xfail(reason="2026-11-23: the emulator's change sets see no change when only outputs differ; AWS does")
 def test_check_mode_tells_an_update_whose_import_this_run_would_make(cfn: Any, run: Run) -> None:
     run([entry("gives"), entry("takes", wave=1)])
     export = {"Outputs": {"A": {"Value": "x", "Export": {"Name": "given"}}}}
@@ -499,7 +498,6 @@ def test_a_newer_image_is_offered_not_imposed(cfn: Any, run: Run, platform: list
     assert ids(cfn, MACHINE)["Machine"] == before
 
 
-@pytest.mark.xfail(reason="2026-11-23: the emulator's change sets see no change when a condition flips; AWS does")
 def test_the_data_volume_outlives_the_instance(cfn: Any, ec2: Any, run: Run, platform: list[dict[str, Any]]) -> None:
     before = ids(cfn, MACHINE)
     platform[4]["parameters"]["Instance"] = "absent"
