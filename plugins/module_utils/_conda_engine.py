@@ -13,11 +13,16 @@ import os
 import subprocess
 import sys
 import tempfile
+import urllib.error
+import urllib.parse
+import urllib.request
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
 PLATFORM = "linux-64"
+ANSWER_SECONDS = 10  # for the first answer of a channel; a closed flow swallows packets without a word
+REQUEST_SECONDS = 900  # for one whole download
 
 
 class Engine:
@@ -30,7 +35,9 @@ class Engine:
         networking = importlib.import_module("rattler.networking")
         self.cache = Path(request["cache"])
         middlewares = [networking.MirrorMiddleware(request["mirrors"])] if request["mirrors"] else []
-        self.client = networking.Client([*middlewares, networking.AuthenticationMiddleware()])
+        self.client = networking.Client([*middlewares, networking.AuthenticationMiddleware()], timeout=REQUEST_SECONDS)
+        self.mirrors: dict[str, list[str]] = request["mirrors"]
+        self._answers: dict[str, str] = {}
         # Sharded repodata of 0.28 fails when the server answers 304.
         self.gateway = self.rattler.Gateway(
             cache_dir=self.cache / "repodata",
@@ -63,11 +70,22 @@ class Engine:
     def _url(self, channel: str) -> str:
         return str(self.rattler.Channel(channel).base_url)
 
+    def _reach(self, channels: list[str]) -> None:
+        """Raise OSError when no address of a channel answers; the library itself would wait for ever."""
+        for channel in channels:
+            url = self._url(channel).rstrip("/")
+            if url not in self._answers:
+                failures = [_silence(address) for address in self.mirrors.get(url, [url])]
+                self._answers[url] = "" if "" in failures else "; ".join(failures)
+            if self._answers[url]:
+                raise OSError(f"error sending request: {self._answers[url]}")
+
     async def solve(self, wanted: dict[str, Any]) -> dict[str, Any]:
         """Return lock and packages of ``wanted`` (channels, packages, lock, keep: a lock to stay close to)."""
         if wanted["lock"]:
             records, text = self._read_lock(wanted["lock"]), wanted["lock"]
         else:
+            self._reach(wanted["channels"])
             records = await self.rattler.solve(
                 sources=wanted["channels"],
                 specs=[self.rattler.MatchSpec(spec, strict=True) for spec in wanted["packages"]],
@@ -81,8 +99,11 @@ class Engine:
 
     async def install(self, wanted: dict[str, Any]) -> dict[str, Any]:
         """Install the lock of ``wanted`` into ``staging``, written so that it works at ``prefix``."""
+        records = self._read_lock(wanted["lock"])
+        absent = [r for r in records if not any(self.cache.glob(f"{r.file_name.removesuffix('.conda')}*"))]
+        self._reach(sorted({str(r.url).rsplit("/", 2)[0] for r in absent}))
         await self.rattler.install(
-            self._read_lock(wanted["lock"]),
+            records,
             target_prefix=wanted["staging"],
             alternative_target_prefix=wanted["prefix"],
             cache_dir=self.cache,
@@ -91,6 +112,22 @@ class Engine:
             show_progress=False,
         )
         return {}
+
+
+def _silence(address: str) -> str:
+    """Return why nothing answers at the address of a channel; empty when something does, a refusal included."""
+    parts = urllib.parse.urlsplit(address)
+    if parts.scheme not in ("http", "https"):
+        return ""
+    shown = urllib.parse.urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])).rstrip("/")
+    request = urllib.request.Request(f"{shown}/noarch/repodata.json", method="HEAD")  # noqa: S310 -- http(s) only
+    try:
+        urllib.request.urlopen(request, timeout=ANSWER_SECONDS).close()  # noqa: S310
+    except urllib.error.HTTPError:
+        return ""
+    except OSError as error:
+        return f"{shown}: {error}"
+    return ""
 
 
 def _package(record: Any) -> dict[str, Any]:

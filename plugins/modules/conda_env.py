@@ -349,7 +349,12 @@ class Converger:
         environment.clear_staging()
         staging = environment.staging(plan.generation)
         prefix = environment.generations / plan.generation
-        wanted = {"name": plan.spec.name, "lock": plan.lock, "staging": str(staging), "prefix": str(prefix)}
+        wanted = {
+            "name": plan.spec.name,
+            "lock": plan.lock,
+            "staging": str(staging),
+            "prefix": str(prefix),
+        }
         try:
             self._call("install", self.root / "pkgs", [wanted], (descriptor,))
             seal(staging, plan.spec, plan.lock, plan.packages)

@@ -197,7 +197,13 @@ def test_environments_solve_install_and_run(served: str, tmp_path: Path) -> None
     assert int(versions["hub"]["nodejs"].split(".")[0]) >= 20
     assert "jupyterlab" not in versions["hub"]
     places = [
-        {"name": n, "lock": a["lock"], "staging": str(tmp_path / n), "prefix": str(tmp_path / n)}
+        {
+            "name": n,
+            "lock": a["lock"],
+            "channels": ["conda-forge"],
+            "staging": str(tmp_path / n),
+            "prefix": str(tmp_path / n),
+        }
         for n, a in solved.items()
     ]
     ask("install", served, tmp_path / "cache", places)

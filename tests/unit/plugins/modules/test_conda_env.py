@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -19,6 +21,7 @@ from typing import Any
 
 import pytest
 from ansible.module_utils.testing import patch_module_args
+from ansible_collections.atelier.datalab.plugins.module_utils import _conda_engine
 from ansible_collections.atelier.datalab.plugins.modules import conda_env
 
 from lab.channel.package import Entry, Package, write_repodata
@@ -258,6 +261,13 @@ class TestGenerations:
         assert host.read("lab", "base") == "base 1.0"
         assert host.run(TOOL)["changed"] is False
 
+    def test_a_repair_needs_no_channel(self, host: Host) -> None:
+        host.run(TOOL)
+        (host.prefix("lab") / "share/base.txt").unlink()
+        host.channel.stop()
+        assert host.run(TOOL)["changed"] is True
+        assert host.read("lab", "base") == "base 1.0"
+
     def test_everybody_can_read_and_run(self, host: Host) -> None:
         host.channel.add("program", "1.0", entries=[Entry("bin/program", b"#!/bin/sh\n", executable=True)])
         old = os.umask(0o077)
@@ -300,6 +310,24 @@ class TestFaults:
         assert len(message.splitlines()) == 1
         assert "environment lab and second: the channel does not answer" in message
         assert host.run(TOOL)["changed"] is False, "what needs no channel must not ask it"
+
+    def test_silent_mirror(self, host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A closed flow: the address takes a connection, or swallows it, and nothing ever comes back."""
+        source = inspect.getsource(_conda_engine).replace("ANSWER_SECONDS = 10", "ANSWER_SECONDS = 1")
+        monkeypatch.setattr(conda_env.inspect, "getsource", lambda _: source)
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            mirrors = {"conda-forge": [f"http://someone:secret@127.0.0.1:{silent.getsockname()[1]}/"]}
+            message = self.fails(host, BOTH, mirrors=mirrors)
+        assert "the channel does not answer" in message
+        assert "timed out" in message
+        assert "secret" not in message
+
+    def test_second_mirror_serves_when_the_first_is_dead(self, host: Host) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            dead = f"http://127.0.0.1:{server.getsockname()[1]}/"
+        result = host.run(BOTH, mirrors={"conda-forge": [dead, host.channel.url]})
+        assert result.get("msg", "") == ""
+        assert host.read("lab", "extra") == "extra 1.0"
 
     def test_unsolvable(self, host: Host) -> None:
         message = self.fails(host, {"name": "lab", "packages": ["tool", "base>=9"]})
