@@ -37,9 +37,11 @@ class Hub:
     url: str
     python: str
 
-    def visit(self, login: str, code: str | None = None, kernel: str = "", password: str = "") -> dict[str, Any]:
+    def visit(
+        self, login: str, code: str | None = None, kernel: str = "", password: str = "", **more: Any
+    ) -> dict[str, Any]:
         """Log in as somebody and, if there is code, run it in a kernel; see notebook.py for the answer."""
-        wanted = {"url": self.url, "certificate": CERTIFICATE, "login": login, "seconds": 120}
+        wanted = {"url": self.url, "certificate": CERTIFICATE, "login": login, "seconds": 120, **more}
         wanted["password"] = password or self.passwords[login]
         if code is not None:
             wanted |= {"code": code, "kernel": kernel or self.kernel}

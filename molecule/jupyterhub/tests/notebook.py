@@ -3,6 +3,7 @@
 Runs on the host with the hub's own Python (tornado comes with it). Standard input is one JSON object:
 url, certificate (the file that the proxy must present), login, password, code, seconds, and
 kernel (the id of a running one, or the name of a kernel to start).
+With `after`, a command, it runs that instead, waits, and tells whether the login still holds (inside).
 The answer has login (whether it succeeded), kernel (its id), kernels (names), output, died (whether it was killed).
 """
 
@@ -11,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
+import subprocess
 import sys
 import time
 import uuid
@@ -138,6 +140,10 @@ async def main() -> dict[str, Any]:
     if not await visit.log_in(wanted["password"]):
         return {"login": False}
     result: dict[str, Any] = {"login": True}
+    if "after" in wanted:
+        subprocess.run(wanted["after"], check=True)
+        await asyncio.sleep(wanted["seconds"])
+        result["inside"] = b"login_submit" not in (await visit.send("/hub/home")).body
     if "code" in wanted:
         await visit.start(wanted["seconds"])
         specs = json.loads((await visit.send(f"/user/{visit.login}/api/kernelspecs")).body)

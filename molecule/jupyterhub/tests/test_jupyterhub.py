@@ -37,6 +37,22 @@ def test_account_outside_the_project_is_refused(hub, host: Host) -> None:
             host.check_output("userdel outsider")
 
 
+def test_who_leaves_the_project_is_logged_out(hub, host: Host) -> None:
+    login = hub.members[1]
+    with host.sudo():
+        settings = json.loads(host.file("/etc/jupyterhub/settings.json").content_string)
+    group = settings["projects"][0]["group"]
+    seconds = settings["membership_seconds"] + 3
+    try:
+        seen = hub.visit(login, after=["gpasswd", "--delete", login, group], seconds=seconds)
+        assert seen == {"login": True, "inside": False}
+        assert hub.visit(login)["login"] is False
+    finally:
+        with host.sudo():
+            host.check_output(f"gpasswd --add {login} {group}")
+    assert hub.visit(login, after=["true"], seconds=seconds) == {"login": True, "inside": True}
+
+
 def test_a_greedy_cell_is_killed_and_the_others_go_on(hub) -> None:
     first, second = hub.members
     kept = hub.visit(first, "x = 42")["kernel"]
