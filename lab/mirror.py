@@ -90,6 +90,8 @@ class Mirror:
         if self.cloud is None or self.cloud[0] != emulator.endpoint:
             self.cloud = (emulator.endpoint, await asyncio.to_thread(Cloud, emulator.endpoint))
         snapshot = await asyncio.to_thread(self.cloud[1].read)
+        if not self.looked:  # something happened since we looked: what we saw may be old
+            return
         todo = plan.make(snapshot.instances, self._actual(), self._disks(snapshot))
         for action in todo.actions:
             self._start(action, snapshot, self.cloud[1])
