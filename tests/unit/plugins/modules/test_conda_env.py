@@ -21,7 +21,7 @@ from typing import Any
 
 import pytest
 from ansible.module_utils.testing import patch_module_args
-from ansible_collections.atelier.datalab.plugins.module_utils import _conda_engine
+from ansible_collections.atelier.datalab.plugins.module_utils import _conda_converge, _conda_engine
 from ansible_collections.atelier.datalab.plugins.modules import conda_env
 
 from lab.channel.package import Entry, Package, write_repodata
@@ -314,7 +314,7 @@ class TestFaults:
     def test_silent_mirror(self, host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
         """A closed flow: the address takes a connection, or swallows it, and nothing ever comes back."""
         source = inspect.getsource(_conda_engine).replace("ANSWER_SECONDS = 10", "ANSWER_SECONDS = 1")
-        monkeypatch.setattr(conda_env.inspect, "getsource", lambda _: source)
+        monkeypatch.setattr(_conda_converge.inspect, "getsource", lambda _: source)
         with socket.create_server(("127.0.0.1", 0)) as silent:
             mirrors = {"conda-forge": [f"http://someone:secret@127.0.0.1:{silent.getsockname()[1]}/"]}
             message = self.fails(host, BOTH, mirrors=mirrors)
