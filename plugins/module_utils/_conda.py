@@ -131,7 +131,10 @@ def channel_url(channel: str) -> str:
 _REASONS = (
     (r"No space left|os error 28", "the disk is full; free some space and run again"),
     (r"Cannot solve|unsolvable|No candidates were found", "the packages asked for do not go together"),
-    (r"hash mismatch|invalid checksum|mismatch.*(sha256|md5)|(sha256|md5).*mismatch|expected .* but got", "a package is corrupt"),
+    (
+        r"hash mismatch|invalid checksum|mismatch.*(sha256|md5)|(sha256|md5).*mismatch|expected .* but got",
+        "a package is corrupt",
+    ),
     (r"tar|zip|zstd|archive", "a package is corrupt"),
     (
         r"error sending request|connect|dns|timed? ?out|status (client|server) error|40\d|50\d",
