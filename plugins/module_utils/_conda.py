@@ -135,11 +135,11 @@ _REASONS = (
         r"hash mismatch|invalid checksum|mismatch.*(sha256|md5)|(sha256|md5).*mismatch|expected .* but got",
         "a package is corrupt",
     ),
-    (r"tar|zip|zstd|archive", "a package is corrupt"),
     (
-        r"error sending request|connect|dns|timed? ?out|status (client|server) error|40\d|50\d",
+        r"error sending request|connect|dns|timed? ?out|status (client|server) error|\b(40|50)\d\b",
         "the channel does not answer",
     ),
+    (r"\b(tar|zip|zstd)\b|archive", "a package is corrupt"),
 )
 _LONGEST = 600
 
