@@ -33,7 +33,10 @@ options:
       url:
         description: Address on the host that answers with a status below 500 once the unit is ready.
         type: str
-      timeout: {description: Seconds to wait for O(units[].url)., type: int, default: 60}
+      timeout:
+        description: Seconds to wait for O(units[].url).
+        type: int
+        default: 180
 attributes:
   check_mode: {support: full, description: Says what would be enabled, started or restarted.}
   diff_mode: {support: full, description: The changes in words.}

@@ -141,7 +141,7 @@ async def main() -> dict[str, Any]:
         return {"login": False}
     result: dict[str, Any] = {"login": True}
     if "after" in wanted:
-        subprocess.run(wanted["after"], check=True)
+        subprocess.run(wanted["after"], check=True, capture_output=True)
         await asyncio.sleep(wanted["seconds"])
         result["inside"] = b"login_submit" not in (await visit.send("/hub/home")).body
     if "code" in wanted:
