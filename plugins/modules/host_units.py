@@ -81,7 +81,7 @@ ARGUMENTS = {
             "files": {"type": "list", "elements": "path", "default": []},
             "restart": {"type": "bool", "default": False},
             "url": {"type": "str"},
-            "timeout": {"type": "int", "default": 60},
+            "timeout": {"type": "int", "default": 180},
         },
     }
 }

@@ -75,7 +75,6 @@ def converge(environment: dict[str, str]) -> Run:
             "ANSIBLE_SSH_EXECUTABLE": str(BENCH / "ssh-count"),
             "ANSIBLE_SFTP_EXECUTABLE": str(BENCH / "sftp-count"),
             "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json",
-            "ANSIBLE_CALLBACKS_ENABLED": "",
         }
         started = time.monotonic()
         done = subprocess.run(

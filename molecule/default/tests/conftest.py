@@ -34,7 +34,7 @@ Ansible = Callable[..., subprocess.CompletedProcess[str]]
 
 def ansible(*command: str | Path, check: bool = True, **env: str) -> subprocess.CompletedProcess[str]:
     """Run one of ansible's commands as a person in the checkout would."""
-    settings = {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_CALLBACKS_ENABLED": ""}
+    settings = {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_DEPRECATION_WARNINGS": "false"}
     done = subprocess.run(
         [str(ROOT / ".venv/bin" / command[0]), *map(str, command[1:])],
         cwd=ROOT, env=os.environ | settings | env, capture_output=True, text=True, check=False,
