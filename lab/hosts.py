@@ -80,7 +80,8 @@ class Hosts:
             "--label", f"atelier.image={image}", "--hostname", instance.name or instance.id,
             "--network", f"ns:{namespace}",
             "--volume", f"{folder}/seed:/var/lib/cloud/seed/nocloud:ro", "--volume", f"{folder}/run:/run/lab:ro",
-            "--volume", f"{folder}/by-id:/dev/disk/by-id:ro", "--volume", f"{folder}/udev:/run/udev:ro", image,
+            "--volume", f"{folder}/by-id:/dev/disk/by-id:ro", "--volume", f"{folder}/by-uuid:/dev/disk/by-uuid:ro",
+            "--volume", f"{folder}/udev:/run/udev:ro", image,
         )  # fmt: skip
 
     def start(self, instance: Instance) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from lab.errors import LabError
 from lab.identity import Lab
-from lab.shell import run
+from lab.shell import run, succeeds
 
 GIB = 1024**3
 
@@ -84,31 +84,42 @@ class Volumes:
 
 
 def publish(folder: Path, devices: dict[str, Path]) -> None:
-    """Write what a host sees of its volumes under its folder: `run/devices`, `by-id/` and `udev/`.
+    """Write what a host sees of its volumes under its folder: `run/devices`, `by-id/`, `by-uuid/` and `udev/`.
 
     These folders are mounted into the host, so they change in place and are never replaced.
     """
-    for name in ("run", "by-id", "udev/data", "udev/tags/systemd"):
+    for name in ("run", "by-id", "by-uuid", "udev/data", "udev/tags/systemd"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     numbers = {volume: os.stat(device).st_rdev for volume, device in devices.items()}  # noqa: PTH116
     lines = [f"{devices[v].name} {os.major(n)} {os.minor(n)}" for v, n in sorted(numbers.items())]
     (folder / "run/devices").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-    links = {by_id(volume): f"../../{device.name}" for volume, device in devices.items()}
-    for stale in (folder / "by-id").iterdir():
-        if links.get(stale.name) != os.readlink(stale):  # noqa: PTH115
+    names = {volume: [f"by-id/{by_id(volume)}", *_uuid(device)] for volume, device in devices.items()}
+    _write_links(folder, {name: f"../../{devices[v].name}" for v, found in names.items() for name in found})
+    _write_udev(folder / "udev", {f"b{os.major(n)}:{os.minor(n)}": names[v] for v, n in numbers.items()})
+
+
+def _uuid(device: Path) -> list[str]:
+    """Return the link of a formatted volume; /etc/fstab names it by this, and systemd waits until it is known."""
+    ask = ("blkid", "--probe", "--output", "value", "--match-tag", "UUID", str(device))
+    return [f"by-uuid/{run(*ask)}"] if succeeds(*ask) else []
+
+
+def _write_links(folder: Path, links: dict[str, str]) -> None:
+    for stale in [*(folder / "by-id").iterdir(), *(folder / "by-uuid").iterdir()]:
+        if links.get(str(stale.relative_to(folder))) != os.readlink(stale):  # noqa: PTH115
             stale.unlink()
     for name, target in links.items():
-        if not (folder / "by-id" / name).is_symlink():
-            (folder / "by-id" / name).symlink_to(target)
-    _write_udev(folder / "udev", {f"b{os.major(n)}:{os.minor(n)}": by_id(v) for v, n in numbers.items()})
+        if not (folder / name).is_symlink():
+            (folder / name).symlink_to(target)
 
 
-def _write_udev(folder: Path, links: dict[str, str]) -> None:
+def _write_udev(folder: Path, links: dict[str, list[str]]) -> None:
     for kind in ("data", "tags/systemd"):
         for stale in (folder / kind).iterdir():
             if stale.name not in links:
                 stale.unlink()
-    for number, link in links.items():
-        record = f"S:disk/by-id/{link}\nI:1\nE:SYSTEMD_READY=1\nG:systemd\nQ:systemd\nV:1\n"
+    for number, names in links.items():
+        symlinks = "".join(f"S:disk/{name}\n" for name in names)
+        record = f"{symlinks}I:1\nE:SYSTEMD_READY=1\nG:systemd\nQ:systemd\nV:1\n"
         (folder / "data" / number).write_text(record, encoding="utf-8")
         (folder / "tags/systemd" / number).touch()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from testinfra.host import Host
 
-from molecule.shared import plain
+from tests.hosts import plain
 
 testinfra_hosts = plain.hosts()
 INSIDE, OUTSIDE = "198.51.100.20", "10.99.0.1"

@@ -8,7 +8,7 @@ import pytest
 from testinfra import get_host
 from testinfra.host import Host
 
-from molecule.shared import plain
+from tests.hosts import plain
 
 MARKER = "/etc/core-it/image.json"
 

@@ -3,26 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
-from pathlib import Path
 
-import boto3
 import pytest
-import testinfra
 from testinfra.host import Host
 
-from lab.identity import Lab
+from tests.hosts import plain
 
 ROOT = "/opt/atelier/conda"
 
 
-@pytest.fixture(params=["plain-debian12", "plain-debian13"])
-def host(request: pytest.FixtureRequest) -> Host:
-    """The view from inside, as root, through the host's container."""
-    lab = Lab(Path(os.environ["ANSIBLE_PRIVATE_KEY_FILE"]).parent.name)
-    wanted = [{"Name": "tag:Name", "Values": [request.param]}, {"Name": "instance-state-name", "Values": ["running"]}]
-    found = boto3.client("ec2").describe_instances(Filters=wanted)["Reservations"][0]["Instances"][0]
-    return testinfra.get_host(f"podman://{lab.namespace(found['InstanceId'])}")
+testinfra_hosts = plain.hosts()
 
 
 @pytest.fixture

@@ -11,8 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from conftest import ALPHA, BASTION, BETA, LAB, ROOT, ansible, instance
 from testinfra.host import Host
+
+from tests.hosts.platform import ALPHA, BASTION, BETA, LAB, ROOT, ansible, instance
 
 KEY = ["-i", os.environ.get("ANSIBLE_PRIVATE_KEY_FILE", "")]
 # The probes pin in a file of their own; the pins of the environment have their own test below.

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import ENVIRONMENT, LAB, ROOT, ansible, site
+
+from tests.hosts.platform import ENVIRONMENT, LAB, ROOT, ansible, site
 
 
 @pytest.fixture
@@ -45,17 +46,15 @@ def test_check_shows_exactly_one_new_member(edited: Path) -> None:
     assert site("--check")["changed"] == [], "check mode changed something"
 
 
-def test_check_shows_the_change_set_of_a_new_owner(edited: Path) -> None:
-    """A tag is part of the stacks: check mode shows their change sets and runs none of them."""
-    edit(edited, lambda data: data["projects"][1].update(backup="none", backup_reason="rehearsal only"))
-    report = site("--check", "--diff", inventory=edited, check=False)
-    if report["failed"]:
-        pytest.fail(str(report["failed"][:2])[:3000])
-    changed = {task for _, task, _ in report["changed"]}
-    text = yaml.safe_dump([result.get("diff") for _, _, result in report["changed"]])
-    assert changed
-    assert "preprod-machine-beta-workstation-01" in text
-    assert "alpha" not in text
+def test_check_shows_the_change_sets_of_a_new_cost_center(edited: Path) -> None:
+    """A tag is part of the stacks: check mode shows the change sets of that project's stacks and runs none of them."""
+    edit(edited, lambda data: data["projects"][1].update(cost_center="CC-1042"))
+    report = site("--check", "--diff", inventory=edited)
+    assert {task for _, task, _ in report["changed"]} == {"Converge the stacks"}
+    (result,) = (result for _, task, result in report["all"] if task == "Converge the stacks")
+    changed = {stack["name"] for stack in result["stacks"] if stack["changed"]}
+    assert changed == {"preprod-project-beta", "preprod-machine-beta-workstation-01"}
+    assert "CC-1042" in yaml.safe_dump(result["diff"])
     assert site("--check")["changed"] == [], "check mode changed something"
 
 

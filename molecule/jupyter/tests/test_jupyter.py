@@ -6,7 +6,9 @@ import json
 
 from testinfra.host import Host
 
-testinfra_hosts = ["ansible://plain"]
+from tests.hosts import plain
+
+testinfra_hosts = plain.hosts()
 ROOT = "/opt/atelier/jupyter"
 
 

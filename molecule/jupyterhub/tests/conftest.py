@@ -1,6 +1,5 @@
 """Members at work on a hub. Also usable on a whole platform: name hosts and people through the environment.
 
-ATELIER_HUB_HOSTS      Ansible pattern of the hosts (plain)
 ATELIER_HUB_MEMBERS    two members of the project, LOGIN,LOGIN (ines,otto)
 ATELIER_HUB_KERNEL     a kernel of the project (delta-base)
 ATELIER_HUB_LIMIT      memory of a server in MiB (400)

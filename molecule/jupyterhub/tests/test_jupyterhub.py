@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import secrets
 
 import pytest
 from testinfra.host import Host
 
-testinfra_hosts = [f"ansible://{os.environ.get('ATELIER_HUB_HOSTS', 'plain')}"]
+from tests.hosts import plain
+
+testinfra_hosts = plain.hosts()
 
 
 def test_member_runs_code_in_the_projects_kernel(hub) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 from testinfra.host import Host
 
-testinfra_hosts = ["ansible://plain"]
+from tests.hosts import plain
+
+testinfra_hosts = plain.hosts()
 FOLDER = "/srv/data/projects/delta"
 
 

@@ -3,11 +3,15 @@ through Ansible's connection plugin it takes two seconds."""
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import boto3
 
 from lab.identity import Lab
 
-LAB = Lab("test")
+# Which lab: the one whose key `lab env` names.
+LAB = Lab(Path(os.environ["ANSIBLE_PRIVATE_KEY_FILE"]).parent.name)
 
 
 def instances(role: str = "plain") -> dict[str, str]:
