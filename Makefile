@@ -6,7 +6,7 @@ INVENTORY ?= inventories/lab
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 
-.PHONY: help setup check lint unit contract test molecule demo demo-down bench lock docs build clean
+.PHONY: help setup check lint unit contract hosts test molecule demo demo-down bench lock docs build clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -27,9 +27,12 @@ unit: setup ## Unit tests
 	@echo "unit tests";     pytest -n 2 tests/unit
 
 contract: setup ## Contract tests (specs, templates, data, emulator, built collection)
-	@echo "contract tests"; pytest -n 2 tests/contract
+	@echo "contract tests"; pytest -n 2 --dist loadscope -m "not hosts" tests/contract
 
-test: check molecule ## Everything: check, then the whole platform on the embedded cloud
+hosts: setup ## Contract tests of the lab's own hosts (killed daemons, stopped instances, two labs at once)
+	@echo "tests of the lab's hosts"; pytest -m hosts tests/contract
+
+test: check hosts molecule ## Everything: check, the lab's hosts, then the whole platform on the embedded cloud
 
 molecule: setup ## Molecule scenarios on the embedded cloud
 	@.ci/molecule

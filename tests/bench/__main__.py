@@ -84,7 +84,7 @@ def converge(environment: dict[str, str]) -> Run:
         seconds = time.monotonic() - started
         if done.returncode:
             raise RuntimeError(done.stdout[-4000:] + done.stderr[-2000:])
-        report = json.loads(done.stdout[done.stdout.index("{\n") :])
+        report, _ = json.JSONDecoder().raw_decode(done.stdout[done.stdout.index("{\n") :])
         round_trips = len(log.read_text().splitlines())
     stats = {host: s for host, s in report["stats"].items() if host != "localhost"}
     plays = [

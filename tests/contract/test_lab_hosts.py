@@ -29,6 +29,7 @@ ROOT = Path(__file__).resolve().parents[2]
 NAME = "hoststest"
 pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="namespaces and loop devices need root"),
+    pytest.mark.hosts,
     pytest.mark.xdist_group("lab-hosts"),
 ]
 USER_DATA = """#cloud-config
