@@ -83,7 +83,7 @@ def seed(lab: Lab, emulator: launcher.Emulator) -> None:
             f"{root}/tls/ca_private_key": (private_key, "SecureString"),
         }
         for login in logins:
-            name = f"{root}/members/{login}/password_hash"
+            name = f"{root}/password_hashes/{login}"
             if login in new or name not in there:  # a hash is salted: an old one is kept, not compared
                 wanted[name] = (password_hash(passwords[login]), "SecureString")
         for name, (value, kind) in wanted.items():

@@ -250,9 +250,11 @@ class Project:
     def password(self, login: str, known: logic.Account | None) -> None:
         """Set the hash through standard input; what a user chose later is kept unless told otherwise."""
         wanted = self.p["password_hashes"].get(login)
-        if not wanted:
-            return
         first = known is None or not known.has_password
+        if not wanted:
+            if first:
+                self.module.warn(f"{login} has no password hash, so cannot log in; store one and run again")
+            return
         differs = known is not None and known.password.lstrip("!") != wanted
         if first or {"on_create": False, "always": differs}[self.p["update_password"]]:
             self.do(f"{login}: password set", ["chpasswd", "--encrypted"], data=f"{login}:{wanted}")

@@ -259,7 +259,7 @@ def test_parameters_hold_hashes_and_the_folder_holds_passwords(site: Site) -> No
     ]
     assert {path.stat().st_mode & 0o777 for path in secret} == {0o600}
     assert site.lab.state.stat().st_mode & 0o777 == 0o700
-    name = "/atelier/preprod/members/alice/password_hash"
+    name = "/atelier/preprod/password_hashes/alice"
     hashed = site.cloud.ssm.get_parameter(Name=name, WithDecryption=True)["Parameter"]["Value"]
     salt = hashed.split("$")[2]
     command = ["openssl", "passwd", "-6", "-salt", salt, "-stdin"]
@@ -269,7 +269,7 @@ def test_parameters_hold_hashes_and_the_folder_holds_passwords(site: Site) -> No
 
 def test_up_again_takes_seconds_and_changes_nothing(site: Site) -> None:
     before = site.containers
-    parameter = {"Name": "/atelier/lab/members/bob/password_hash", "WithDecryption": True}
+    parameter = {"Name": "/atelier/lab/password_hashes/bob", "WithDecryption": True}
     version = site.cloud.ssm.get_parameter(**parameter)["Parameter"]["Version"]
     started = time.monotonic()
     site.command("up")
