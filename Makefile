@@ -20,7 +20,7 @@ lint: setup ## ansible-lint, yamllint, ruff, cfn-lint, changelog
 	@echo "lint: ruff";         ruff check . && ruff format --check -q .
 	@echo "lint: yamllint";     yamllint -s .
 	@echo "lint: cfn-lint";     cfn-lint
-	@echo "lint: ansible-lint"; ansible-lint -q --offline
+	@echo "lint: ansible-lint"; ANSIBLE_INVENTORY=inventories/lab/hosts.yml ansible-lint -q --offline
 	@echo "lint: changelog";    antsibull-changelog lint
 
 unit: setup ## Unit tests
