@@ -70,6 +70,8 @@ ED25519 = public(ed25519.Ed25519PrivateKey.generate())
         ("ssh-new " + base64.b64encode(b"\0\0\0\x07ssh-new").decode(), "unknown type"),
         ("-----BEGIN OPENSSH PRIVATE KEY-----", "private key"),
     ],
+    # The keys are new in each process; workers must agree on the names of the tests.
+    ids=[*(f"good-{kind}" for kind in ("plain", "comment", "ecdsa", "rsa")), *(f"bad-{n}" for n in range(7))],
 )
 def test_ssh_keys(key: str, problem: str | None) -> None:
     found = fields.ssh_key_problem(key)
