@@ -113,7 +113,7 @@ def median(runs: list[Run]) -> Run:
 
 def main() -> None:
     started = time.monotonic()
-    print("== cold demo", flush=True)
+    print("== demo from nothing (host images and package channel come from the cache when it has them)", flush=True)
     lab("up")
     up = time.monotonic() - started
     environment = lab_environment() | {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
