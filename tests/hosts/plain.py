@@ -3,15 +3,9 @@ through Ansible's connection plugin it takes two seconds."""
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import boto3
 
-from lab.identity import Lab
-
-# Which lab: the one whose key `lab env` names.
-LAB = Lab(Path(os.environ["ANSIBLE_PRIVATE_KEY_FILE"]).parent.name)
+from tests.hosts import LAB
 
 
 def instances(role: str = "plain") -> dict[str, str]:

@@ -21,12 +21,10 @@ import testinfra
 import yaml
 from testinfra.host import Host
 
-from lab.identity import Lab
+from tests.hosts import LAB
 
 ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENT = "preprod"
-# Which lab: the one whose key `lab env` names.
-LAB = Lab(Path(os.environ["ANSIBLE_PRIVATE_KEY_FILE"]).parent.name)
 DATA = ROOT / "inventories" / ENVIRONMENT / "group_vars/all"
 
 ALPHA, BETA, BASTION = "preprod-alpha-workstation-01", "preprod-beta-workstation-01", "preprod-platform-bastion-01"
