@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import datetime
+import json
 import os
 import shutil
 import subprocess
@@ -25,6 +26,8 @@ from lab.shell import run, succeeds
 from lab.volumes import Volumes
 
 COMMANDS = ("podman", "runc", "ip", "losetup", "mmdebstrap", "openssl", "sysctl")
+WATCHES = Path("/proc/sys/fs/inotify/max_user_instances")
+ENOUGH_WATCHES = 1024
 SETTLE_SECONDS = 90
 
 
@@ -83,6 +86,18 @@ def _require_machine() -> None:
         raise LabError(f"missing on this machine: {', '.join(missing)}; type: make setup")
 
 
+def _ensure_watches() -> None:
+    """Let root hold enough inotify instances: every host's systemd takes several, and without one it hangs at boot."""
+    if int(WATCHES.read_text(encoding="ascii")) >= ENOUGH_WATCHES:
+        return
+    try:
+        WATCHES.write_text(f"{ENOUGH_WATCHES}\n", encoding="ascii")
+    except OSError as error:
+        _say(f"{WATCHES} cannot be raised ({error.strerror}): more than ten hosts may hang at boot")
+        return
+    _say(f"{WATCHES} raised to {ENOUGH_WATCHES}, until this computer restarts")
+
+
 @contextlib.contextmanager
 def _step(text: str) -> Iterator[None]:
     started = time.monotonic()
@@ -97,6 +112,7 @@ def _say(text: str) -> None:
 def up(lab: Lab, _: argparse.Namespace) -> None:
     """Start the lab, or what is missing of it."""
     _require_machine()
+    _ensure_watches()
     started = time.monotonic()
     with state.locked(lab):
         lab.state.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -258,6 +274,7 @@ def logs(lab: Lab, options: argparse.Namespace) -> None:
 def env(lab: Lab, _: argparse.Namespace) -> None:
     """Print the variables that point AWS's tools and Ansible at the lab."""
     emulator = _emulator(lab)
+    channel = Path(state.read(lab.state / "lab.json", {}).get("channel", "none"))
     values = {
         "AWS_ENDPOINT_URL": emulator.endpoint,
         "AWS_ACCESS_KEY_ID": CREDENTIALS["aws_access_key_id"],
@@ -265,6 +282,9 @@ def env(lab: Lab, _: argparse.Namespace) -> None:
         "AWS_DEFAULT_REGION": REGION,
         "AWS_EC2_METADATA_DISABLED": "true",
         "ANSIBLE_PRIVATE_KEY_FILE": str(landing_zone.admin_key_file(lab)),
+        # The channel is built on each computer, and with it the hashes in the locks.
+        "ATELIER_LOCKS": str(lab.state / "locks" / channel.name),
+        "ATELIER_CONDA_MIRRORS": json.dumps({"conda-forge": [f"file://{channel}/conda-forge/"]}),
     }
     for name, value in values.items():
         print(f"export {name}='{value}'")

@@ -16,6 +16,8 @@ from lab.processes import start_time
 from lab.shell import run
 
 LABEL = "atelier.lab"
+SHARES = Path("/sys/fs/cgroup/cpu/libpod_parent/cpu.shares")
+ENOUGH_SHARES = 4096  # four processes: more starves the tests that ask the hosts
 STOP_SECONDS = 15
 EXITS = Path("/run/libpod/exits")
 # --privileged: units with DynamicUser or ProtectSystem; --cgroupns=private: MemoryMax= is real;
@@ -83,6 +85,7 @@ class Hosts:
             "--volume", f"{folder}/by-id:/dev/disk/by-id:ro", "--volume", f"{folder}/by-uuid:/dev/disk/by-uuid:ro",
             "--volume", f"{folder}/udev:/run/udev:ro", image,
         )  # fmt: skip
+        _weigh()
 
     def start(self, instance: Instance) -> None:
         """Start a host again, on the disk it has."""
@@ -90,6 +93,7 @@ class Hosts:
         name = self.lab.namespace(instance.id)
         _settle(name)
         run("podman", "--runtime", "runc", "start", name)
+        _weigh()
         pid = run("podman", "inspect", "--format", "{{.State.Pid}}", name)
         if start_time(int(pid)) is None:
             raise LabError(f"{name} ended as soon as it was started; podman logs {name}")
@@ -129,6 +133,16 @@ class Hosts:
     def _prepare(self, instance: Instance) -> Path:
         self.set_volumes(instance, None)
         return self.network.plug(instance.id, instance.address, instance.subnet, instance.cidr)
+
+
+def _weigh() -> None:
+    """Give the hosts their share of the processors.
+
+    On cgroup v1 podman puts all of them into one group with the weight of a single process; beside a busy test run they
+    would starve together.
+    """
+    if SHARES.exists() and int(SHARES.read_text(encoding="ascii")) < ENOUGH_SHARES:
+        SHARES.write_text(f"{ENOUGH_SHARES}\n", encoding="ascii")
 
 
 def _settle(name: str) -> None:

