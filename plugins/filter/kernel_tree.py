@@ -11,7 +11,7 @@ description:
 positional: root
 options:
   _input:
-    description: Projects with C(name), C(group) and C(environments) (C(name), C(prefix)).
+    description: Projects with C(name), C(group) and C(environments) (C(name), C(prefix), C(variables)).
     type: list
     elements: dict
     required: true
@@ -33,7 +33,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: Lists C(directories), C(files) and C(kernels), the names of the kernels.
+  description: Lists C(directories) and C(files).
   type: dict
 """
 
@@ -42,14 +42,21 @@ from collections.abc import Callable
 from typing import Any
 
 
-def kernel_spec(project: str, environment: str, prefix: str, root: str) -> str:
-    """Text of a kernel.json; the display name says project and environment."""
-    argv = [f"{root}/bin/in-environment", prefix, "python"]
+def kernel_spec(project: str, environment: dict[str, Any], root: str) -> str:
+    """Text of a kernel.json; the server adds the generation in service to the display name."""
+    name, prefix = environment["name"], environment["prefix"]
+    argv = [f"{root}/bin/in-environment", prefix, "python", "-m", "ipykernel_launcher", "-f", "{connection_file}"]
     spec = {
-        "argv": [*argv, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
-        "display_name": f"{project} · {environment}",
+        "argv": argv,
+        "display_name": f"{project} · {name}",
+        # Jupyter replaces ${NAME} in these values; what is data stays as it is written.
+        "env": {key: str(value).replace("$", "$$") for key, value in (environment.get("variables") or {}).items()}
+        | {"DATALAB_KERNEL": f"{project}-{name}"},
         "language": "python",
-        "metadata": {"debugger": True, "atelier": {"project": project, "environment": environment}},
+        "metadata": {
+            "debugger": True,
+            "atelier": {"project": project, "environment": name, "prefix": prefix},
+        },
     }
     return json.dumps(spec, indent=2, ensure_ascii=False, sort_keys=True) + "\n"
 
@@ -59,9 +66,13 @@ def kernel_tree(projects: list[dict[str, Any]], root: str) -> dict[str, list[Any
     directories: list[dict[str, Any]] = [
         {"path": root},
         {"path": f"{root}/bin", "exclusive": True},
+        {"path": f"{root}/spark", "exclusive": True},
+        {"path": f"{root}/lib"},
         {"path": f"{root}/projects", "mode": "0711", "exclusive": True},
         {"path": "/etc/jupyter"},
         {"path": "/etc/jupyter/labconfig"},
+        {"path": "/etc/ipython"},
+        {"path": "/etc/ipython/startup"},
     ]
     files = []
     for project in projects:
@@ -72,10 +83,9 @@ def kernel_tree(projects: list[dict[str, Any]], root: str) -> dict[str, list[Any
         for environment in project["environments"]:
             kernel = f"{base}/kernels/{name}-{environment['name']}"
             directories.append({"path": kernel, **closed})
-            text = kernel_spec(name, environment["name"], environment["prefix"], root)
+            text = kernel_spec(name, environment, root)
             files.append({"path": f"{kernel}/kernel.json", "group": group, "mode": "0640", "content": text})
-    kernels = sorted(f"{p['name']}-{e['name']}" for p in projects for e in p["environments"])
-    return {"directories": directories, "files": files, "kernels": kernels}
+    return {"directories": directories, "files": files}
 
 
 class FilterModule:

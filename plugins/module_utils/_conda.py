@@ -11,7 +11,11 @@ from typing import Any
 # A package as the engine reports it: name, version, build, subdir, url, sha256, size.
 Package = dict[str, Any]
 
+PIP_SOURCE = "pypi"  # the entry of the mirrors that says where pip sections come from
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+_REQUIREMENT = re.compile(
+    r"[A-Za-z0-9][\w.-]*(\[[\w., -]+\])?\s*([<>=!~][^@/\s]*(\s*,\s*[<>=!~][^@/\s]*)*)?(\s*;[^@/]*)?"
+)
 _DIGITS = 12
 
 
@@ -26,28 +30,44 @@ class Spec:
     name: str
     packages: tuple[str, ...] = ()
     channels: tuple[str, ...] = ("conda-forge",)
+    pip: tuple[str, ...] = ()
+    imports: tuple[str, ...] = ()
     lock: str = ""
     state: str = "present"
+    generation: str = ""
+    reason: str = ""
 
     @classmethod
     def from_options(cls, options: dict[str, Any]) -> Spec:
         """Make a spec of a module's (already typed) options; spelling and order of packages do not matter."""
-        packages = sorted({" ".join(p.split()) for p in options.get("packages") or []})
+        packages, pip = _tidy(options.get("packages")), _tidy(options.get("pip"))
         return cls(
             name=options["name"],
-            packages=tuple(p for p in packages if p),
+            # What installs the pip section is part of the environment.
+            packages=tuple(sorted({*packages, "uv"})) if pip else packages,
+            pip=pip,
+            imports=_tidy(options.get("imports")),
             channels=tuple(options.get("channels") or ["conda-forge"]),
             lock=options.get("lock") or "",
             state=options.get("state") or "present",
+            generation=options.get("generation") or "",
+            reason=options.get("reason") or "",
         )
+
+    def wanted(self) -> dict[str, list[str]]:
+        """Return what is solved: a lock answers exactly this."""
+        pip = {"pip": list(self.pip)} if self.pip else {}
+        return {"channels": list(self.channels), "packages": list(self.packages), **pip}
 
     def document(self) -> dict[str, Any]:
         """Return what is kept beside the generation; two specs with one document want the same environment."""
-        return {
-            "channels": list(self.channels),
-            "lock": hashlib.sha256(self.lock.encode()).hexdigest() if self.lock else None,
-            "packages": list(self.packages),
-        }
+        lock = hashlib.sha256(self.lock.encode()).hexdigest() if self.lock else None
+        return {**self.wanted(), "imports": list(self.imports), "lock": lock}
+
+
+def _tidy(entries: list[str] | None) -> tuple[str, ...]:
+    """Return entries without double blanks, double entries and order, none of which means anything."""
+    return tuple(sorted({" ".join(entry.split()) for entry in entries or []} - {""}))
 
 
 def check_specs(specs: list[Spec]) -> None:
@@ -60,18 +80,35 @@ def check_specs(specs: list[Spec]) -> None:
     names = [spec.name for spec in specs]
     offences += [f"{name}: given twice" for name in sorted({n for n in names if names.count(n) > 1})]
     offences += [
+        f"{spec.name}: pip: {entry}: write a name and versions; sources are the entry {PIP_SOURCE} of mirrors"
+        for spec in specs
+        for entry in spec.pip
+        if not _REQUIREMENT.fullmatch(entry)
+    ]
+    offences += [
+        f"{spec.name}: import {module!r} is not the name of a module"
+        for spec in specs
+        for module in spec.imports
+        if not all(part.isidentifier() for part in module.split("."))
+    ]
+    offences += [
+        f"{spec.name}: a pip section needs a lock, which state locked makes"
+        for spec in specs
+        if spec.state == "present" and spec.pip and not spec.lock
+    ]
+    offences += [
         f"{spec.name}: give packages or a lock"
         for spec in specs
-        if spec.state != "absent" and not spec.packages and not spec.lock
+        if spec.state in ("present", "locked") and not spec.packages and not spec.lock
     ]
     if offences:
         raise CondaError("environments: " + "; ".join(offences))
 
 
-def generation_name(packages: list[Package]) -> str:
-    """Return the name of the generation that holds exactly these packages (address and hash of each)."""
-    pinned = sorted((p["url"], p["sha256"]) for p in packages)
-    return hashlib.sha256(json.dumps(pinned).encode()).hexdigest()[:_DIGITS]
+def generation_name(packages: list[Package], pip: str = "") -> str:
+    """Return the name of the generation of exactly these packages (address and hash of each) and pip section."""
+    pinned = json.dumps(sorted((p["url"], p["sha256"]) for p in packages))
+    return hashlib.sha256((pinned + pip).encode()).hexdigest()[:_DIGITS]
 
 
 def label(package: Package) -> str:
@@ -117,11 +154,6 @@ def difference(before: list[Package], after: list[Package]) -> Difference:
     )
 
 
-def mirror_map(mirrors: dict[str, list[str]]) -> dict[str, list[str]]:
-    """Return mirrors by the channel's full address, as the engine wants them."""
-    return {channel_url(channel): [f"{url.rstrip('/')}/" for url in urls] for channel, urls in mirrors.items() if urls}
-
-
 def channel_url(channel: str) -> str:
     """Return the address of a channel given by name or by address."""
     return channel.rstrip("/") if "://" in channel else f"https://conda.anaconda.org/{channel}"
@@ -135,6 +167,15 @@ _REASONS = (
         r"hash mismatch|invalid checksum|mismatch.*(sha256|md5)|(sha256|md5).*mismatch|expected .* but got",
         "a package is corrupt",
     ),
+    (r"no credentials are given for", "the channel wants credentials"),
+    (r"\b407\b|Tunnel connection failed: 40[13]", "the proxy refused the credentials"),
+    (r"\b40[13] (Unauthorized|Forbidden)", "the channel refused the credentials"),
+    (
+        r"CERTIFICATE_VERIFY_FAILED|invalid peer certificate|UnknownIssuer",
+        "the channel's certificate is of no authority that this host trusts; give its authority in ca_certificates",
+    ),
+    (r"there is no channel", "the directory holds no channel"),
+    (r"through the proxy", "the proxy or the channel behind it does not answer"),
     (
         r"error sending request|connect|dns|timed? ?out|status (client|server) error|\b(40|50)\d\b",
         "the channel does not answer",

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.atelier.datalab.plugins.module_utils import _conda_engine
+from ansible_collections.atelier.datalab.plugins.module_utils import _conda_report, _conda_sources
 from ansible_collections.atelier.datalab.plugins.module_utils._conda import (
     CondaError,
     Package,
@@ -17,15 +17,30 @@ from ansible_collections.atelier.datalab.plugins.module_utils._conda import (
     check_specs,
     difference,
     explain,
-    mirror_map,
 )
+from ansible_collections.atelier.datalab.plugins.module_utils._conda_build import (
+    altered,
+    describe,
+    owners,
+    seal,
+    try_imports,
+)
+from ansible_collections.atelier.datalab.plugins.module_utils._conda_lock import Lock, check_locks, lock_file, stale
 from ansible_collections.atelier.datalab.plugins.module_utils._conda_store import (
+    ROLLED_BACK,
     Environment,
     Generation,
+    forget_packages,
     generation_of,
     locked,
-    seal,
+    prune_packages,
+    unpack_engine,
+    write_lock,
+    write_report,
 )
+
+_SHOWN = 5  # files named in a line
+LOCKING_SECONDS = 120  # how long a solve waits for another one that uses the same folder
 
 
 @dataclass
@@ -38,30 +53,30 @@ class Plan:
     solve: bool = False
     build: bool = False
     switch: bool = False
+    write: Path | None = None
+    before: list[Package] = field(default_factory=list)
     generation: str | None = None
     lock: str = ""
     packages: list[Package] = field(default_factory=list)
+    document: dict[str, Any] | None = None
+    held: bool = False
     why: str = ""
+    damaged: list[str] = field(default_factory=list)
     removed: list[str] = field(default_factory=list)
 
     @property
     def changed(self) -> bool:
         """Whether the environment will not be what it was."""
-        return self.build or self.switch
-
-    def before(self) -> list[Package]:
-        """Return the packages in service before; none when their list is damaged."""
-        try:
-            return self.live.packages() if self.live else []
-        except (OSError, ValueError):
-            return []
+        return self.build or self.switch or self.write is not None
 
     def diff(self) -> dict[str, str]:
         """Return the change for people."""
-        lines = difference(self.before(), self.packages).lines()
+        # A first lock is all new: the file itself tells it better.
+        lines = difference(self.before, self.packages).lines() if self.before or not self.write else []
         old = self.live.name if self.live else "none"
         new = self.generation or ("none" if self.spec.state == "absent" else "not known yet")
-        title = f"{self.spec.name}: {self.why} (generation {old} -> {new})"
+        where = f"{self.write}, {len(self.packages)} packages" if self.write else f"generation {old} -> {new}"
+        title = f"{self.spec.name}: {self.why} ({where})"
         return {"prepared": "\n".join([title, *(f"  {line}" for line in lines)]) + "\n"}
 
     def result(self) -> dict[str, Any]:
@@ -74,6 +89,8 @@ class Plan:
             "previous": self.live.name if self.live else None,
             "path": str(self.environment.current),
             "packages": self.packages,
+            "damaged": self.damaged,
+            "held": self.environment.held(),
             "removed": self.removed,
             **shown,
         }
@@ -92,7 +109,9 @@ class Converger:
 
     def engine(self) -> Path | None:
         """Return the engine's folder, None when there is none."""
-        if self.options["engine"]:
+        if self.options["engine"] and self.options["engine"].endswith(".whl"):
+            found = [unpack_engine(Path(self.options["engine"]), self.scratch if self.check else self.root)]
+        elif self.options["engine"]:
             found = [Path(self.options["engine"])]
         else:
             versions = [p for p in self.root.glob("engine/*") if not p.name.startswith(".")]
@@ -102,20 +121,80 @@ class Converger:
     def plan(self, spec: Spec) -> Plan:
         """Return what the files say about one environment, before anything is solved."""
         environment = Environment(self.root, spec.name)
-        plan = Plan(spec, environment, environment.live())
-        if spec.state == "absent":
+        plan = Plan(spec, environment, environment.live(), document=spec.document())
+        plan.before = _packages(plan.live)
+        if spec.state in ("rolled_back", "verified"):
+            self._plan_live(plan)
+        elif spec.state == "absent":
             plan.switch, plan.why = plan.live is not None, "archived"
         elif spec.state == "locked":
-            plan.solve = True
+            self._plan_lock(plan)
         else:
             self._plan_presence(plan)
         return plan
 
+    def _plan_lock(self, plan: Plan) -> None:
+        plan.solve = True
+        if not self.options["locks"]:
+            return
+        file = lock_file(Path(self.options["locks"]), plan.spec.name)
+        plan.lock = file.read_text(encoding="utf-8") if file.exists() else ""
+        old = stale(plan.spec, plan.lock) if plan.lock else "new"
+        plan.why = old or ("refreshed" if self.options["refresh"] else "")
+        plan.solve = bool(plan.why)
+        plan.write = file if plan.solve else None
+
+    def _plan_live(self, plan: Plan) -> None:
+        """Plan what concerns the generation in service: go back from it, or compare it with what was built."""
+        if plan.live is None:
+            raise CondaError(f"environment {plan.spec.name}: nothing of that name is in service on this host")
+        plan.generation, plan.packages, plan.document = plan.live.name, plan.before, plan.live.spec()
+        if plan.spec.state == "rolled_back":
+            self._plan_rollback(plan, plan.environment)
+            return
+        try:
+            manifest, plan.lock = plan.live.manifest(), plan.live.lock()
+        except (OSError, ValueError) as error:
+            raise CondaError(
+                f"environment {plan.spec.name}: the records of generation {plan.live.name} are damaged ({error}); "
+                "converge role atelier.datalab.conda, which builds it again"
+            ) from error
+        found = describe(plan.live.path, manifest)
+        plan.damaged = [name for name, expected in manifest.items() if found[name] != expected]
+        plan.build = bool(plan.damaged)
+        shown = ", ".join(plan.damaged[:_SHOWN]) + (" ..." if len(plan.damaged) > _SHOWN else "")
+        plan.why = f"{len(plan.damaged)} of {len(manifest)} files are not what was installed: {shown}"
+
+    def _plan_rollback(self, plan: Plan, environment: Environment) -> None:
+        wanted = plan.spec.generation
+        target = environment.find(wanted) if wanted else environment.previous()
+        if target is None:
+            names = ", ".join(p.name for p in sorted(environment.generations.glob("[!.]*")) if p.name != plan.live.name)
+            raise CondaError(
+                f"environment {plan.spec.name}: there is no "
+                + (f"generation {wanted}" if wanted else f"earlier generation than {plan.live.name}")
+                + f"; beside the live one there is: {names or 'none'}"
+            )
+        plan.generation, plan.packages = target.name, _packages(target)
+        plan.switch = target.name != plan.live.name
+        plan.why = f"{ROLLED_BACK}{': ' if plan.spec.reason else ''}{plan.spec.reason}"
+
     def _plan_presence(self, plan: Plan) -> None:
+        held = plan.environment.held()
+        if held and held["spec"] == plan.document and not self.options["refresh"]:
+            # What an operator decided stays until the data says something new.
+            self.warnings.append(
+                f"environment {plan.spec.name} stays at generation {held['generation']}, to which it was rolled back "
+                f"on {held['at']} ({held['reason'] or 'no reason given'}). A new lock or spec ends that, and so does "
+                f"rolling back to {held['from']}."
+            )
+            plan.held, plan.document = True, plan.live.spec()
+            self._plan_kept(plan, plan.live)
+            return
         candidate = plan.live or plan.environment.put_away()
         if candidate is None:
             plan.solve, plan.why = True, "new"
-        elif candidate.spec() != plan.spec.document():
+        elif candidate.spec() != plan.document:
             plan.solve, plan.why = True, "the spec changed"
         elif self.options["refresh"]:
             plan.solve, plan.why = True, "refreshed"
@@ -131,6 +210,8 @@ class Converger:
             plan.solve = True
         plan.build, plan.why = bool(damage), f"{damage} is damaged" if damage else "put back"
         plan.switch = plan.live is None
+        if candidate.moved and not damage and not self.check:
+            candidate.settle()
 
     def solve(self, plans: list[Plan]) -> None:
         """Fill in locks and generations of the plans that need solving."""
@@ -139,8 +220,9 @@ class Converger:
                 "name": plan.spec.name,
                 "packages": list(plan.spec.packages),
                 "channels": list(plan.spec.channels),
-                "lock": plan.spec.lock,
+                "lock": Lock.parse(plan.spec.lock).conda if plan.spec.lock else "",
                 "keep": self._kept_lock(plan),
+                "refresh": self.options["refresh"],
             }
             for plan in plans
             if plan.solve
@@ -152,37 +234,58 @@ class Converger:
         answers = self._call("solve", cache, wanted)
         for plan in plans:
             if plan.solve:
-                plan.lock, plan.packages = answers[plan.spec.name]["lock"], answers[plan.spec.name]["packages"]
-                self._settle(plan)
+                answer = answers[plan.spec.name]
+                plan.packages = answer["packages"]
+                if plan.write:
+                    plan.before = answer["kept"]
+                self._settle(plan, answer["lock"])
 
     def _kept_lock(self, plan: Plan) -> str:
-        if plan.live is None or self.options["refresh"]:
-            return ""
+        """Return the lock whose versions are kept where they can be."""
+        if plan.write:
+            return Lock.parse(plan.lock).conda if plan.lock else ""
         try:
-            return plan.live.lock()
+            return Lock.parse(plan.live.lock()).conda if plan.live else ""
         except OSError:
             return ""
 
-    def _settle(self, plan: Plan) -> None:
-        """Decide from the lock what is to be built and switched."""
-        plan.generation = generation_of(plan.packages, plan.spec.name)
+    def _settle(self, plan: Plan, conda: str) -> None:
+        """Decide from the lock what is to be built, switched or written."""
+        before = plan.lock
+        plan.lock = plan.spec.lock or self._compose(plan, conda)
+        plan.generation = generation_of(plan.packages, Lock.parse(plan.lock).pip, plan.spec.name)
         if plan.spec.state == "locked":
+            plan.write = plan.write if plan.lock != before else None
             return
         ready = plan.environment.find(plan.generation)
         plan.build = ready is None or bool(ready.damage())
         same = plan.live is not None and plan.live.name == plan.generation
-        plan.switch = not same or plan.live.spec() != plan.spec.document()
+        plan.switch = not same or plan.live.spec() != plan.document
+
+    def _compose(self, plan: Plan, conda: str) -> str:
+        """Return the lock's text, with the pip section locked too."""
+        pip = ""
+        if plan.spec.pip:
+            from ansible_collections.atelier.datalab.plugins.module_utils import _conda_pip  # noqa: PLC0415
+
+            kept = Lock.parse(plan.lock).pip if plan.lock and not self.options["refresh"] else ""
+            pip = _conda_pip.compile_lock(plan.spec, plan.packages, kept, self.options)
+        return Lock(conda, pip, plan.spec.wanted()).text(plan.spec.name, self.options["virtual_packages"])
 
     def _call(
         self, operation: str, cache: Path, wanted: list[dict[str, Any]], held: tuple[int, ...] = ()
     ) -> dict[str, dict[str, Any]]:
         """Ask the engine; CondaError that names every environment it could not serve."""
+        # A run that changes nothing does without what takes longest to load.
+        from ansible_collections.atelier.datalab.plugins.module_utils import _conda_engine  # noqa: PLC0415
+
         request = {
             "operation": operation,
             "engine": str(self.engine()),
             "cache": str(cache),
-            "mirrors": mirror_map(self.options["mirrors"]),
+            "virtual": self.options["virtual_packages"],
             "environments": wanted,
+            **_conda_sources.prepare(self.options),
         }
         answers = _conda_engine.call(inspect.getsource(_conda_engine), request, held)
         errors = {name: answer["error"] for name, answer in answers.items() if "error" in answer}
@@ -196,8 +299,17 @@ class Converger:
         for plan in plans:
             if plan.build:
                 self._build(plan, descriptor)
-            if plan.changed:
+            if plan.write:
+                write_lock(plan.write, plan.lock)
+            elif plan.changed:
                 self._switch(plan)
+        if any(plan.build or plan.switch for plan in plans):
+            write_report(self.root, inspect.getsource(_conda_report), self.options["command"])
+        if any(plan.build for plan in plans):
+            try:
+                prune_packages(self.root)
+            except OSError as error:
+                self.warnings.append(f"unused packages could not be removed from {self.root}/pkgs: {error}")
 
     def _build(self, plan: Plan, descriptor: int) -> None:
         environment = plan.environment
@@ -207,13 +319,22 @@ class Converger:
         prefix = environment.generations / plan.generation
         wanted = {
             "name": plan.spec.name,
-            "lock": plan.lock,
+            "lock": Lock.parse(plan.lock).conda,
             "staging": str(staging),
             "prefix": str(prefix),
         }
+        if prefix.is_dir():
+            # Cache and generations share files: what was altered here is altered there.
+            forget_packages(self.root, owners(prefix, altered(prefix)))
+        pip = Lock.parse(plan.lock).pip
         try:
             self._call("install", self.root / "pkgs", [wanted], (descriptor,))
-            seal(staging, plan.spec, plan.lock, plan.packages)
+            if pip:
+                from ansible_collections.atelier.datalab.plugins.module_utils import _conda_pip  # noqa: PLC0415
+
+                _conda_pip.install(plan.spec.name, pip, staging, prefix, self.options)
+            seal(staging, plan.spec.name, plan.document, plan.lock, plan.packages)
+            try_imports(staging, plan.spec.name, plan.spec.imports)
             environment.publish(plan.generation)
         except (CondaError, OSError):
             shutil.rmtree(staging, ignore_errors=True)  # a full disk gets its space back
@@ -225,16 +346,35 @@ class Converger:
             environment.archive()
             return
         generation = environment.find(plan.generation)
-        generation.adopt(plan.spec)
-        environment.switch(generation)
+        if plan.spec.state == "rolled_back":
+            self._go_back(plan, generation)
+            return
+        if not plan.build and plan.spec.state == "present":
+            try_imports(generation.path, plan.spec.name, plan.spec.imports)
+        generation.adopt(plan.document)
+        environment.switch(generation, plan.why)
+        if plan.spec.state == "present" and not plan.held:
+            environment.release()
         try:
             plan.removed = environment.prune(self.options["keep"])
         except OSError as error:
             self.warnings.append(f"environment {environment.name}: old generations could not be removed: {error}")
 
+    def _go_back(self, plan: Plan, generation: Generation) -> None:
+        environment = plan.environment
+        held = environment.held()
+        if held and held["from"] == generation.name:
+            environment.switch(generation, plan.why)
+            environment.release()
+        else:
+            environment.hold(generation, plan.document, plan.spec.reason)
+            environment.switch(generation, plan.why)
+
     def run(self, specs: list[Spec]) -> list[Plan]:
         """Plan, solve and (outside check mode) carry out; return the plans."""
         check_specs(specs)
+        _conda_sources.check_sources(self.options)
+        check_locks(specs, self.options["solve"])
         plans = [self.plan(spec) for spec in specs]
         if not any(plan.solve or plan.changed for plan in plans):
             return plans
@@ -243,7 +383,9 @@ class Converger:
         if self.check:
             self.solve(plans)
             return plans
-        with locked(self.root) as descriptor:
+        # Solving alone may wait for its turn; a build that finds another one at work is told so.
+        wait = LOCKING_SECONDS if all(plan.spec.state == "locked" for plan in plans) else 0
+        with locked(self.root, wait) as descriptor:
             plans = [self.plan(spec) for spec in specs]  # an earlier run may have ended meanwhile
             self.solve(plans)
             self.apply(plans, descriptor)
@@ -257,3 +399,11 @@ class Converger:
         for plan in plans:
             plan.switch = plan.switch or (plan.solve and plan.spec.state == "present")
         return plans
+
+
+def _packages(generation: Generation | None) -> list[Package]:
+    """Return the packages of a generation; none when there is none or their list is damaged."""
+    try:
+        return generation.packages() if generation else []
+    except (OSError, ValueError):
+        return []

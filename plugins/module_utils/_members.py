@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
+import struct
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 # Forms that crypt(5) of Debian 12 and 13 knows and that are fit for passwords.
 HASH = re.compile(r"\$(y|gy|7|2b|2y|6|5)\$[./A-Za-z0-9$=,]{20,}")
+FOLDER = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
 
 @dataclass(frozen=True)
@@ -62,7 +67,7 @@ def complaints(
 ) -> list[str]:
     """Everything that stands in the way, each with what to do; hashes are never quoted.
 
-    :param wanted: the module's ``group``, ``gid``, ``accounts`` and ``password_hashes``.
+    :param wanted: the module's parameters.
     """
     group, gid = wanted["group"], wanted["gid"]
     said = []
@@ -77,6 +82,48 @@ def complaints(
         if given and not HASH.fullmatch(given):
             who = member["login"]
             said.append(f"the password hash of {who} is not a crypt(5) hash: make one with `openssl passwd -6`")
+    if wanted["collaboration"]:
+        said += collaboration_clashes(collaborator(wanted["project"]), wanted, accounts, groups)
+    return said + folder_complaints(wanted)
+
+
+def collaborator(project: str) -> str:
+    """Login of the account that runs a project's collaborative server; nobody can log in with it."""
+    return f"{project}-collab"
+
+
+def collaboration_clashes(
+    login: str, wanted: dict[str, Any], accounts: dict[str, Account], groups: dict[str, tuple[int, list[str]]]
+) -> list[str]:
+    """Where somebody else has the name or the number of the collaborative server's account.
+
+    Its uid is the project's gid: that number is the project's own on every machine and outlives them.
+    """
+    said = []
+    if login in accounts and accounts[login].uid != wanted["gid"]:
+        said.append(f"{login} has uid {accounts[login].uid}, the collaborative server needs {wanted['gid']}: remove it")
+    other = next((a.login for a in accounts.values() if a.uid == wanted["gid"] and a.login != login), None)
+    if other:
+        said.append(f"uid {wanted['gid']} of {login} belongs to {other} on this host: give the project another gid")
+    if login in groups or any(m["login"] == login for m in wanted["accounts"]):
+        said.append(f"the name {login} is kept for the collaborative server: rename the group or member of that name")
+    return said
+
+
+def folder_complaints(wanted: dict[str, Any]) -> list[str]:
+    """Read-only folders that cannot be: bad or repeated names, writers who are no members."""
+    said, seen = [], set()
+    logins = {member["login"] for member in wanted["accounts"]}
+    for folder in wanted["read_only"]:
+        name = folder["name"]
+        if not FOLDER.fullmatch(name):
+            said.append(f'read_only "{name}": write a name of lower case letters, digits, hyphens, underscores')
+        if name in seen:
+            said.append(f"read_only {name} is there twice: name it once, with all its writers")
+        seen.add(name)
+        strangers = sorted(set(folder["writers"]) - logins)
+        if strangers:
+            said.append(f"read_only {name}: {', '.join(strangers)} cannot write, not a member of {wanted['project']}")
     return said
 
 
@@ -101,9 +148,45 @@ def leavers(group: str, wanted: list[str], groups: dict[str, tuple[int, list[str
     return sorted(set(groups.get(group, (0, []))[1]) - set(wanted))
 
 
+def read_record(text: str) -> dict[str, list[str]]:
+    """Logins by group whom the directory added.
+
+    :raises ValueError: when this is no such record; nobody must be taken for a leaver then.
+    """
+    record = json.loads(text)
+    if not isinstance(record, dict) or not all(isinstance(logins, list) for logins in record.values()):
+        raise ValueError("the record of the directory's members is not a JSON object of lists: restore or delete it")
+    return record
+
+
+def write_record(path: Path, record: dict[str, list[str]]) -> None:
+    """Replace the record; a reader sees the old one or the new, and only root reads it."""
+    new = path.with_suffix(".role")
+    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as out:
+        out.write(json.dumps(record, indent=2) + "\n")
+    new.replace(path)
+
+
 def stays_elsewhere(login: str, group: str, groups: dict[str, tuple[int, list[str]]], prefix: str) -> bool:
     """Whether a leaver of this project is still in another project of the same host."""
     return any(login in names for name, (_, names) in groups.items() if name.startswith(prefix) and name != group)
+
+
+def farewell(login: str, project: str, kept: dict[str, str] | None, check: bool) -> str:
+    """What is said of a member who left: what was closed, and where everything is.
+
+    :param kept: ``home`` and ``jobs``, where they are now; None when the account stays for another project.
+    """
+    verb = "would be" if check else "was"
+    said = f"{login} is no longer in project {project}"
+    if kept is None:
+        return f"{said}: access to it {verb} ended; account and home stay for the other projects of this host"
+    said += f": the account {verb} closed"
+    if kept["home"]:
+        said += f"; the whole home {verb} moved to {kept['home']}"
+    if kept["jobs"]:
+        said += f", crontab and at jobs to {kept['jobs']}"
+    return f"{said}. Nothing is deleted; a member who comes back finds the home again"
 
 
 def default_acl(group: str) -> list[str]:
@@ -112,3 +195,20 @@ def default_acl(group: str) -> list[str]:
     They are what makes a colleague's file writable whatever the writer's umask is.
     """
     return ["user::rwx", "group::rwx", f"group:{group}:rwx", "mask::rwx", "other::---"]
+
+
+def reader_acl(gid: int, writers: list[int], execute: bool) -> bytes:
+    """Access list of something in a read-only folder, in the form of the attribute ``system.posix_acl_access``.
+
+    The owner and the writers write, the project's group reads, nobody else enters. The form (a version, then tag,
+    permissions and id of each entry, in this order) is that of Linux's include/uapi/linux/posix_acl_xattr.h.
+
+    :param gid: number of the project's group.
+    :param writers: numbers of the accounts that may write.
+    :param execute: whether it is a directory or a program.
+    """
+    read, write, nobody = 4 | execute, 6 | execute, 0xFFFFFFFF
+    entries = [(0x01, write, nobody)]
+    entries += [(0x02, write, uid) for uid in sorted(writers)]
+    entries += [(0x04, read, nobody), (0x08, read, gid), (0x10, write, nobody), (0x20, 0, nobody)]
+    return struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *entry) for entry in entries)

@@ -25,13 +25,13 @@ from ansible_collections.atelier.datalab.plugins.module_utils._model_fields impo
     Day,
     Domain,
     Email,
+    Entry,
     Gib,
     InstanceType,
     Login,
     Lookup,
-    Memory,
     Network,
-    Package,
+    Port,
     ProjectName,
     Region,
     RoleName,
@@ -44,41 +44,46 @@ from ansible_collections.atelier.datalab.plugins.module_utils._model_fields impo
     UnixId,
     ZoneLetter,
 )
+from ansible_collections.atelier.datalab.plugins.module_utils._model_notebooks import (
+    Acme,
+    Conda,
+    CondaEnvironment,
+    JupyterHub,
+    Packages,
+    ProjectLimits,
+    ReadOnly,
+)
 from ansible_collections.atelier.datalab.plugins.module_utils._model_offences import MISSING, Offence, Offences, Path
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 
-class _Entry(BaseModel):
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
-
-
-class Image(_Entry):
+class Image(Entry):
     owner: Account
     tags: Annotated[dict[str, str], Field(min_length=1)]
     architecture: Literal["x86_64", "arm64"]
 
 
-class Period(_Entry):
+class Period(Entry):
     days: Annotated[list[Day], Field(min_length=1)]
     begin: Clock | None = None
     end: Clock | None = None
     overnight: bool = False
 
 
-class Schedule(_Entry):
+class Schedule(Entry):
     name: Slug
     timezone: Timezone
     periods: list[Period]
 
 
-class BackupClass(_Entry):
+class BackupClass(Entry):
     name: Slug
     cron: Cron | None = None
     timezone: Timezone | None = None
     keep_days: Annotated[int, Field(ge=1, le=3650)] | None = None
 
 
-class Corporate(_Entry):
+class Corporate(Entry):
     company: Text
     networks: Annotated[list[Network], Field(min_length=1)]
     email_domains: Annotated[list[Domain], Field(min_length=1)]
@@ -86,40 +91,35 @@ class Corporate(_Entry):
     images: Annotated[dict[Slug, Image], Field(min_length=1)]
     schedules: list[Schedule]
     backup_classes: list[BackupClass]
+    conda_sets: dict[Slug, Packages] = Field({})
 
 
-class Zone(_Entry):
+class Zone(Entry):
     name: ZoneLetter
     public: Network
     private: Network
 
 
-class PlatformNetwork(_Entry):
+class PlatformNetwork(Entry):
     cidr: Network
     zones: Annotated[list[Zone], Field(min_length=2, max_length=2)]
     egress: Literal["nat", "none"]
 
 
-class Bastion(_Entry):
+class Bastion(Entry):
     image: Text
     instance_type: InstanceType
     zone: ZoneLetter
     address: Address | None = None
 
 
-class Tls(_Entry):
-    mode: Literal["private_ca", "given"]
-    extra_domains: list[Domain] = []
+class Tls(Entry):
+    mode: Literal["private_ca", "given", "acme"]
+    acme: Acme | None = None
+    extra_domains: list[Domain] = Field([])
 
 
-class JupyterHub(_Entry):
-    memory_limit: Memory
-    cpu_limit: Annotated[float, Field(gt=0, le=256)]
-    cull_idle_seconds: Annotated[int, Field(ge=60)]
-    cull_every_seconds: Annotated[int, Field(ge=10)]
-
-
-class Platform(_Entry):
+class Platform(Entry):
     environment: Literal["lab", "dev", "preprod", "prod"]
     account: Account
     region: Region
@@ -131,23 +131,18 @@ class Platform(_Entry):
     bastion: Bastion
     tls: Tls
     jupyterhub: JupyterHub
+    conda: Conda = Conda()
 
 
-class Member(_Entry):
+class Member(Entry):
     login: Login
     name: Text
     email: Email
-    ssh_keys: list[SshKey] = []
+    ssh_keys: list[SshKey] = Field([])
     uid: UnixId | None = None
 
 
-class CondaEnvironment(_Entry):
-    name: Slug
-    channels: Annotated[list[Text], Field(min_length=1)]
-    packages: Annotated[list[Package], Field(min_length=1)]
-
-
-class Machine(_Entry):
+class Machine(Entry):
     role: RoleName
     number: Annotated[int, Field(ge=1, le=99)]
     image: Text
@@ -159,33 +154,38 @@ class Machine(_Entry):
     when_stopped: Literal["skip", "start"] = "skip"
 
 
-class Project(_Entry):
+class Project(Entry):
     name: ProjectName
     title: Text
     owner: Login
     cost_center: CostCenter
     members: Annotated[list[Login], Field(min_length=1)]
+    admins: list[Login] = Field([])
+    directory_groups: list[Text] = Field([])
     schedule: Text | None = None
     backup: Text | None = None
     gid: UnixId | None = None
-    tags: dict[str, str] = {}
-    environments: list[CondaEnvironment] = []
-    machines: list[Machine] = []
+    tags: dict[str, str] = Field({})
+    environments: list[CondaEnvironment] = Field([])
+    limits: ProjectLimits = ProjectLimits()
+    collaboration: bool = True
+    read_only: list[ReadOnly] = Field([])
+    machines: list[Machine] = Field([])
 
 
-class Flow(_Entry):
+class Flow(Entry):
     name: Slug
     source: Text
     destination: Text
     protocol: Literal["tcp", "udp"]
-    port: Annotated[int, Field(ge=1, le=65535)]
+    port: Port
     owner: Login
     reason: Text
     ticket: Ticket
     expires: Date
 
 
-class Rule(_Entry):
+class Rule(Entry):
     severity: Annotated[Literal["off", "warn", "refuse"], Severity]
 
 
@@ -194,14 +194,14 @@ class ImageAge(Rule):
 
 
 class MandatoryTags(Rule):
-    also: list[Text] = []
+    also: list[Text] = Field([])
 
 
 class Naming(Rule):
     pattern: Text | None = None
 
 
-class Rules(_Entry):
+class Rules(Entry):
     approved_image: Rule
     image_age: ImageAge
     mandatory_tags: MandatoryTags
@@ -215,7 +215,7 @@ class Rules(_Entry):
     schedule_present: Rule
 
 
-class Secrets(_Entry):
+class Secrets(Entry):
     admin_public_key: Lookup
     conda_mirrors: Lookup
     password_hashes: Lookup
@@ -223,9 +223,17 @@ class Secrets(_Entry):
     tls_ca_private_key: Lookup | None = None
     tls_certificate: Lookup | None = None
     tls_private_key: Lookup | None = None
+    authentication_secret: Lookup | None = None
+    authentication_ca_certificate: Lookup | None = None
+    acme_ca_certificate: Lookup | None = None
+    conda_credentials: Lookup | None = None
+    conda_proxy_password: Lookup | None = None
+    conda_ca_certificates: Lookup | None = None
+    database_password: Lookup | None = None
+    database_ca_certificate: Lookup | None = None
 
 
-class Data(_Entry):
+class Data(Entry):
     """The variables of group_vars/all, one attribute each."""
 
     corporate: Corporate

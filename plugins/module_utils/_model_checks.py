@@ -5,19 +5,18 @@ Each check is a generator over the whole, tolerant of what other checks report.
 
 from __future__ import annotations
 
-import difflib
 import ipaddress
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
-from ansible_collections.atelier.datalab.plugins.module_utils import _flows, _names
+from ansible_collections.atelier.datalab.plugins.module_utils import _flows, _model_checks_notebooks, _names
 from ansible_collections.atelier.datalab.plugins.module_utils._model_fields import (
     CLOCK,
     lookup_problem,
     network_problem,
 )
-from ansible_collections.atelier.datalab.plugins.module_utils._model_node import Node
+from ansible_collections.atelier.datalab.plugins.module_utils._model_node import Node, doubles, known, unknown
 from ansible_collections.atelier.datalab.plugins.module_utils._model_offences import MISSING, Offence
 
 _RESERVED_SERVICES = {"network", "bastion", "flows", "backups"}
@@ -33,7 +32,7 @@ def check(data: Any, folder: str | None) -> list[Offence]:
         _members,
         _projects,
         _machines,
-        _conda_environments,
+        _model_checks_notebooks.check,
         _identities,
         _networks,
         _addresses,
@@ -47,35 +46,6 @@ def check(data: Any, folder: str | None) -> list[Offence]:
 
 
 # -- helpers
-
-
-def _unknown(node: Node, collection: Node, what: str, key: str = "name") -> Iterator[Offence]:
-    """`node` must name an entry of `collection`. Where that is itself malformed, its own fault is told, not this."""
-    if not node.text or not isinstance(collection.value, (list, dict)):
-        return
-    choices = sorted(_known(collection, key))
-    if node.text not in choices:
-        near = difflib.get_close_matches(node.text, choices, n=1, cutoff=0.6)
-        listed = f"one of {collection.key} ({', '.join(choices)}) or add it there" if choices else "one that exists"
-        yield node.wrong(f"is not a known {what}", f"did you mean {near[0]}?" if near else f"write {listed}")
-
-
-def _known(collection: Node, key: str = "name") -> set[str]:
-    if isinstance(collection.value, dict):
-        return {name for name, _ in collection.entries()}
-    return {name for one in collection if (name := one.text or one[key].text)}
-
-
-def _doubles(nodes: Iterable[tuple[Node, Any]], what: str, instead: str) -> Iterator[Offence]:
-    """The second and later of equal keys."""
-    seen: dict[Any, Node] = {}
-    for node, key in nodes:
-        if key is None:
-            continue
-        if key in seen:
-            yield node.wrong(f"{what} {key} is already taken by {seen[key].key}", instead)
-        else:
-            seen[key] = node
 
 
 def machines(root: Node) -> Iterator[tuple[Node, Node]]:
@@ -114,7 +84,7 @@ def _corporate(root: Node) -> Iterator[Offence]:
     corporate = root["corporate"]
     for key, what in (("schedules", "schedule"), ("backup_classes", "backup class")):
         named = [(one["name"], one["name"].text) for one in corporate[key]]
-        yield from _doubles(named, what, "give every one its own name")
+        yield from doubles(named, what, "give every one its own name")
     for schedule in corporate["schedules"]:
         for period in schedule["periods"]:
             yield from _period(period)
@@ -162,26 +132,26 @@ def _platform(root: Node) -> Iterator[Offence]:
         yield platform["termination_protection"].wrong(
             "is off outside lab", "write true; a stack that must go is unprotected by hand, on purpose"
         )
-    yield from _unknown(platform["owner"], root["members"], "member", "login")
-    yield from _unknown(platform["cost_center"], corporate["cost_centers"], "cost centre")
+    yield from unknown(platform["owner"], root["members"], "member", "login")
+    yield from unknown(platform["cost_center"], corporate["cost_centers"], "cost centre")
     yield from _image(root, platform["bastion"]["image"])
     yield from _zone(root, platform["bastion"]["zone"])
     zones = [(zone["name"], zone["name"].text) for zone in platform["network"]["zones"]]
-    yield from _doubles(zones, "zone", "name each zone once: a, b")
+    yield from doubles(zones, "zone", "name each zone once: a, b")
 
 
 def _image(root: Node, node: Node) -> Iterator[Offence]:
     approved = root["corporate"]["images"]
     if node.text and re.fullmatch(r"ami-[0-9a-f]{8,17}", node.text):
         yield node.wrong(
-            "is an image's id", f"write the key of an approved image ({', '.join(sorted(_known(approved)))})"
+            "is an image's id", f"write the key of an approved image ({', '.join(sorted(known(approved)))})"
         )
         return
-    yield from _unknown(node, approved, "approved image")
+    yield from unknown(node, approved, "approved image")
 
 
 def _zone(root: Node, node: Node) -> Iterator[Offence]:
-    yield from _unknown(node, root["platform"]["network"]["zones"], "zone")
+    yield from unknown(node, root["platform"]["network"]["zones"], "zone")
 
 
 def _folder(root: Node, folder: str | None) -> Iterator[Offence]:
@@ -195,11 +165,11 @@ def _folder(root: Node, folder: str | None) -> Iterator[Offence]:
 
 def _members(root: Node) -> Iterator[Offence]:
     members = root["members"]
-    yield from _doubles([(one["login"], one["login"].text) for one in members], "login", "keep one entry per person")
+    yield from doubles([(one["login"], one["login"].text) for one in members], "login", "keep one entry per person")
     emails = [(one["email"], (one["email"].text or "").lower() or None) for one in members]
-    yield from _doubles(emails, "email", "keep one entry per person")
+    yield from doubles(emails, "email", "keep one entry per person")
     keys = [(key, " ".join(key.text.split()[:2])) for one in members for key in one["ssh_keys"] if key.text]
-    yield from _doubles(keys, "key", "a key belongs to one person")
+    yield from doubles(keys, "key", "a key belongs to one person")
     domains = root["corporate"]["email_domains"].texts()
     for one in members:
         domain = (one["email"].text or "").rpartition("@")[2]
@@ -210,24 +180,24 @@ def _members(root: Node) -> Iterator[Offence]:
 def _projects(root: Node) -> Iterator[Offence]:
     corporate, people = root["corporate"], root["members"]
     named = [(one["name"], one["name"].text) for one in root["projects"]]
-    yield from _doubles(named, "project", "give every project its own name, or join the two entries")
+    yield from doubles(named, "project", "give every project its own name, or join the two entries")
     for project in root["projects"]:
         members = project["members"]
         for member in members:
-            yield from _unknown(member, people, "member", "login")
-        yield from _doubles([(one, one.text) for one in members], "member", "name each member once")
+            yield from unknown(member, people, "member", "login")
+        yield from doubles([(one, one.text) for one in members], "member", "name each member once")
         yield from _owner(project["owner"], members, people)
-        yield from _unknown(project["cost_center"], corporate["cost_centers"], "cost centre")
-        yield from _unknown(project["schedule"], corporate["schedules"], "schedule")
-        yield from _unknown(project["backup"], corporate["backup_classes"], "backup class")
+        yield from unknown(project["cost_center"], corporate["cost_centers"], "cost centre")
+        yield from unknown(project["schedule"], corporate["schedules"], "schedule")
+        yield from unknown(project["backup"], corporate["backup_classes"], "backup class")
         yield from _tags(project["tags"])
 
 
 def _owner(owner: Node, members: Node, people: Node) -> Iterator[Offence]:
-    if owner.text in _known(people, "login") and members.texts() and owner.text not in members.texts():
+    if owner.text in known(people, "login") and members.texts() and owner.text not in members.texts():
         yield owner.wrong("is not a member of the project", "add the owner to members or name one of them")
     else:
-        yield from _unknown(owner, people, "member", "login")
+        yield from unknown(owner, people, "member", "login")
 
 
 def _tags(tags: Node) -> Iterator[Offence]:
@@ -256,22 +226,7 @@ def _machines(root: Node) -> Iterator[Offence]:
             )
         if machine["role"].text in _RESERVED_SERVICES:
             yield machine["role"].wrong("is a role of the platform", "choose another, for example workstation")
-    yield from _doubles(named, "machine", "give it another number")
-
-
-def _conda_environments(root: Node) -> Iterator[Offence]:
-    named = []
-    for project in root["projects"]:
-        for one in project["environments"]:
-            name, owner = one["name"].text, project["name"].text
-            named.append((one["name"], f"{owner}-{name}" if name and owner else None))
-            packages = [
-                (package, re.split(r"[\s=<>!~]", package.text.rpartition("::")[2])[0].lower())
-                for package in one["packages"]
-                if package.text
-            ]
-            yield from _doubles(packages, "package", "write each package once, with all its conditions")
-    yield from _doubles(named, "conda environment", "give it another name")
+    yield from doubles(named, "machine", "give it another number")
 
 
 def _identities(root: Node) -> Iterator[Offence]:
@@ -288,7 +243,7 @@ def _identities(root: Node) -> Iterator[Offence]:
         numbered.append((node, explicit or derived, f"{_names.group_name(name)}" if name else None))
     # The same login or project twice is reported as such, not as a number taken twice.
     once = {label: (node, number) for node, number, label in reversed(numbered) if label}
-    yield from _doubles(reversed(once.values()), "uid or gid", "write another number (uid: or gid:) from 1000 up")
+    yield from doubles(reversed(once.values()), "uid or gid", "write another number (uid: or gid:) from 1000 up")
 
 
 # -- networks
@@ -332,7 +287,7 @@ def _addresses(root: Node) -> Iterator[Offence]:
         subnet = _parsed(zone[kind]) if zone else None
         if address and subnet:
             yield from _place(host["address"], address, subnet, kind)
-    yield from _doubles(
+    yield from doubles(
         [(host["address"], _address(host["address"])) for host, _ in hosts], "address", "use a free one or leave it out"
     )
 
@@ -352,7 +307,7 @@ def _place(node: Node, address: ipaddress.IPv4Address, subnet: ipaddress.IPv4Net
 
 def _flow_ends(root: Node) -> Iterator[Offence]:
     for flow in root["flows"]:
-        yield from _unknown(flow["owner"], root["members"], "member", "login")
+        yield from unknown(flow["owner"], root["members"], "member", "login")
         kinds = []
         for side in ("source", "destination"):
             node = flow[side]
@@ -372,7 +327,7 @@ def _flow_end(node: Node, projects: Node) -> Iterator[Offence]:
     kind = _flows.kind(node.text)
     if kind == "project":
         name = node.text.partition(":")[2]
-        for one in _unknown(Node(name, node.path), projects, "project"):
+        for one in unknown(Node(name, node.path), projects, "project"):
             instead = one.instead.replace("did you mean ", "did you mean project:")
             yield node.wrong(one.why, instead)
     elif kind == "network":
@@ -384,7 +339,7 @@ def _flow_end(node: Node, projects: Node) -> Iterator[Offence]:
 
 def _flow_doubles(root: Node) -> Iterator[Offence]:
     flows = root["flows"]
-    yield from _doubles([(flow["name"], flow["name"].text) for flow in flows], "flow", "give every flow its own name")
+    yield from doubles([(flow["name"], flow["name"].text) for flow in flows], "flow", "give every flow its own name")
     opened = []
     for flow in flows:
         ends = (flow["source"].text, flow["destination"].text)
@@ -394,7 +349,7 @@ def _flow_doubles(root: Node) -> Iterator[Offence]:
         opened.append((flow["port"], f"{ends[0]} to {ends[1]} {service[0]}/{service[1]}"))
         if service == ("tcp", 22) and (ends == ("corporate", "bastion") or _is_jump(*ends)):
             yield flow["port"].wrong("is open as part of the platform (ssh through the bastion)", "remove this flow")
-    yield from _doubles(opened, "connection", "keep one entry and extend its date")
+    yield from doubles(opened, "connection", "keep one entry and extend its date")
 
 
 def _is_jump(source: str | None, destination: str | None) -> bool:
@@ -404,21 +359,31 @@ def _is_jump(source: str | None, destination: str | None) -> bool:
 # -- secrets
 
 
-def _secrets(root: Node, folder: str | None) -> Iterator[Offence]:
-    mode = root["platform"]["tls"]["mode"].text
-    needed = {
+def _needed_secrets(root: Node) -> Iterator[tuple[str, str, str]]:
+    """(name, because of what, folder in the parameter store) of each secret that this data cannot do without."""
+    platform = root["platform"]
+    mode, database = platform["tls"]["mode"].text, platform["jupyterhub"]["database"]
+    for key in {
         "private_ca": ("tls_ca_certificate", "tls_ca_private_key"),
         "given": ("tls_certificate", "tls_private_key"),
-    }.get(mode or "", ())
+    }.get(mode or "", ()):
+        yield key, f"platform.tls.mode is {mode}", "tls"
+    login = platform["jupyterhub"]["authentication"]
+    if login["mode"].text == "oauth" or login["ldap"]["lookup_dn"].text:
+        yield "authentication_secret", f"{login.key} needs it", "authentication"
+    if isinstance(database.value, dict):
+        yield "database_password", f"{database.key} is set", "database"
+        yield "database_ca_certificate", f"{database.key} is set", "database"
+    if platform["conda"]["proxies"]["username"].text:
+        yield "conda_proxy_password", "platform.conda.proxies.username is set", "conda"
+
+
+def _secrets(root: Node, folder: str | None) -> Iterator[Offence]:
     environment = folder or root["platform"]["environment"].text
-    for key in needed:
+    for key, reason, place in _needed_secrets(root):
         if isinstance(root["secrets"].value, dict) and key not in root["secrets"].value:
-            yield Offence(
-                ("secrets", key),
-                MISSING,
-                f"is missing, platform.tls.mode is {mode}",
-                f"add a lookup of /atelier/{environment}/tls",
-            )
+            instead = f"add a lookup of /atelier/{environment}/{place}"
+            yield Offence(("secrets", key), MISSING, f"is missing, {reason}", instead)
     for _name, node in root["secrets"].entries():
         if not node.text or lookup_problem(node.text):
             continue

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 
 from ansible_collections.atelier.datalab.plugins.module_utils._model_cron import cron_problem
 from ansible_collections.atelier.datalab.plugins.module_utils._names import LOGIN_MAX, PROJECT_MAX, SYSTEM_LOGINS
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -28,12 +28,18 @@ CLOCK = re.compile(r"(?:[01]\d|2[0-3]):[0-5]\d|24:00")
 RSA_MIN = 3072  # NIST SP 800-57 part 1: 128 bits of strength
 
 
+class Entry(BaseModel):
+    """A mapping of the data: its keys are the known ones, its values are what they look like."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
 def wrong(why: str, instead: str) -> PydanticCustomError:
     """The one error of this model's own validators; both texts are for the person who writes the data."""
     return PydanticCustomError("wrong", "{why}", {"why": why, "instead": instead})
 
 
-def _matching(pattern: str, why: str, instead: str) -> AfterValidator:
+def _matching(pattern: str | re.Pattern[str], why: str, instead: str) -> AfterValidator:
     compiled = re.compile(pattern)
 
     def check(value: str) -> str:
@@ -215,13 +221,13 @@ PACKAGE = re.compile(
 )
 
 
-def _package(value: str) -> str:
-    if not PACKAGE.fullmatch(value):
-        raise wrong(
-            "is not a conda package specification",
-            'write it as numpy, "python=3.12", "pandas>=2.2,<3" or "blas * openblas"; names are in lower case',
-        )
-    return value
+# PEP 508 as far as a lock needs it: name, extras, version, marker. Addresses would bypass the company's index.
+REQUIREMENT = re.compile(
+    r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?(?: ?\[[A-Za-z0-9._, -]+\])?"
+    r"(?: ?(?:===|==|!=|~=|<=|>=|<|>) ?[A-Za-z0-9.*+!_-]+(?: ?, ?(?:==|!=|~=|<=|>=|<|>) ?[A-Za-z0-9.*+!_-]+)*)?"
+    r"(?: ?; ?[A-Za-z0-9_.'\"<>=!() ]+)?",
+    re.ASCII,
+)
 
 
 def lookup_problem(value: str) -> tuple[str, str] | None:
@@ -297,9 +303,53 @@ Clock = Annotated[Text, AfterValidator(_clock)]
 Day = Annotated[Text, AfterValidator(_day)]
 Cron = Annotated[Text, AfterValidator(_cron)]
 SshKey = Annotated[Text, AfterValidator(_ssh_key)]
-Package = Annotated[Text, AfterValidator(_package)]
+Package = Annotated[
+    Text,
+    _matching(
+        PACKAGE,
+        "is not a conda package specification",
+        'write it as numpy, "python=3.12", "pandas>=2.2,<3" or "blas * openblas"; names are in lower case',
+    ),
+]
+Requirement = Annotated[
+    Text,
+    _matching(
+        REQUIREMENT,
+        "is not a requirement of pip",
+        "write a name with its versions, for example polars>=1.0; options, addresses and paths are not taken",
+    ),
+]
+Module = Annotated[
+    Text,
+    _matching(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*", "is not a module's name", "write what follows import: sklearn.svm"),
+]
+Variable = Annotated[
+    Text,
+    _matching(
+        r"(?!(?:LD_|PYTHON|PATH$|HOME$|JUPYTER|CONDA_))[A-Z][A-Z0-9_]*",
+        "is no environment variable a kernel may set",
+        "use A-Z, 0-9 and _; PATH, HOME, LD_*, PYTHON*, JUPYTER* and CONDA_* are the platform's",
+    ),
+]
 Lookup = Annotated[str, AfterValidator(_lookup)]
 Date = Annotated[datetime.date, BeforeValidator(_date)]
 Severity = BeforeValidator(_severity)
+Port = Annotated[int, Field(ge=1, le=65535)]
+Url = Annotated[
+    Text,
+    _matching(
+        rf"https?://{_LABEL}(?:\.{_LABEL})*(?::\d{{1,5}})?(?:/[A-Za-z0-9._~/-]*)?",
+        "is not a web address without credentials",
+        "write it as https://acme.example.com/directory; accounts and passwords do not belong here",
+    ),
+]
+DirectoryUrl = Annotated[
+    Text,
+    _matching(
+        rf"ldaps?://{_LABEL}(?:\.{_LABEL})*(?::\d{{1,5}})?",
+        "is not the address of a directory",
+        "write it as ldaps://directory.example.com (ldap:// begins with StartTLS)",
+    ),
+]
 Gib = Annotated[int, Field(ge=1, le=16384)]
 UnixId = Annotated[int, Field(ge=1000, le=2**31 - 2)]

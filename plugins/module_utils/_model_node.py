@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-from collections.abc import Iterator
+import difflib
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from ansible_collections.atelier.datalab.plugins.module_utils._model_offences import Offence, Path, written
@@ -70,3 +71,32 @@ class Node:
     def wrong(self, why: str, instead: str, rule: str | None = None) -> Offence:
         """An offence here."""
         return Offence(self.path, self.value, why, instead, rule)
+
+
+def unknown(node: Node, collection: Node, what: str, key: str = "name") -> Iterator[Offence]:
+    """`node` must name an entry of `collection`. Where that is itself malformed, its own fault is told, not this."""
+    if not node.text or not isinstance(collection.value, (list, dict)):
+        return
+    choices = sorted(known(collection, key))
+    if node.text not in choices:
+        near = difflib.get_close_matches(node.text, choices, n=1, cutoff=0.6)
+        listed = f"one of {collection.key} ({', '.join(choices)}) or add it there" if choices else "one that exists"
+        yield node.wrong(f"is not a known {what}", f"did you mean {near[0]}?" if near else f"write {listed}")
+
+
+def known(collection: Node, key: str = "name") -> set[str]:
+    if isinstance(collection.value, dict):
+        return {name for name, _ in collection.entries()}
+    return {name for one in collection if (name := one.text or one[key].text)}
+
+
+def doubles(nodes: Iterable[tuple[Node, Any]], what: str, instead: str) -> Iterator[Offence]:
+    """The second and later of equal keys."""
+    seen: dict[Any, Node] = {}
+    for node, key in nodes:
+        if key is None:
+            continue
+        if key in seen:
+            yield node.wrong(f"{what} {key} is already taken by {seen[key].key}", instead)
+        else:
+            seen[key] = node

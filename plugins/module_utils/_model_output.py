@@ -10,7 +10,7 @@ import json
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.atelier.datalab.plugins.module_utils import _flows, _names
+from ansible_collections.atelier.datalab.plugins.module_utils import _flows, _model_output_notebooks, _names
 
 if TYPE_CHECKING:
     from ansible_collections.atelier.datalab.plugins.module_utils._model import Data, Machine, Model, Project
@@ -133,18 +133,7 @@ def _project(data: Data, project: Project) -> dict[str, Any]:
             }
             for login in project.members
         ],
-        "conda": [
-            {
-                "name": _names.environment_name(project.name, one.name),
-                "channels": list(one.channels),
-                "packages": list(one.packages),
-            }
-            for one in project.environments
-        ],
-        "kernels": [
-            {"name": one.name, "prefix": _names.environment_prefix(_names.environment_name(project.name, one.name))}
-            for one in project.environments
-        ],
+        **_model_output_notebooks.project(data, project),
     }
 
 

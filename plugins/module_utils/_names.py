@@ -23,7 +23,9 @@ HOST_NAME_MAX = 63  # one DNS label (RFC 1035 2.3.4); Linux allows 64
 FQDN_MAX = 253
 LOGIN_MAX = 31  # useradd: 32 with the final NUL
 GROUP_PREFIX = "proj-"
-PROJECT_MAX = 32 - len(GROUP_PREFIX)  # groupadd's limit is 32
+COLLABORATION_SUFFIX = "-collab"
+# groupadd's limit is 32, an account's is above.
+PROJECT_MAX = min(32 - len(GROUP_PREFIX), LOGIN_MAX - len(COLLABORATION_SUFFIX))
 
 # Above what Debian gives people (1000-59999) and systemd's dynamic users (61184-65519). systemd-nspawn picks from
 # 524288 up only where a container asks for a private range; these hosts run none.
@@ -89,6 +91,11 @@ def stack_name(environment: str, *parts: str) -> str:
 def group_name(project: str) -> str:
     """Unix group of a project's members."""
     return GROUP_PREFIX + project
+
+
+def collaboration_account(project: str) -> str:
+    """Unix account that runs a project's collaborative server."""
+    return project + COLLABORATION_SUFFIX
 
 
 def derived_id(name: str) -> int:

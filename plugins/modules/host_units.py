@@ -21,6 +21,11 @@ options:
     required: true
     suboptions:
       name: {description: Name of the unit., type: str, required: true}
+      state:
+        description: Whether the unit runs, now and after each boot. A unit that does not exist counts as stopped.
+        type: str
+        choices: [started, stopped]
+        default: started
       files:
         description: Files that the unit reads at its start, its own unit file included.
         type: list
@@ -78,6 +83,7 @@ ARGUMENTS = {
         "required": True,
         "options": {
             "name": {"type": "str", "required": True},
+            "state": {"type": "str", "choices": ["started", "stopped"], "default": "started"},
             "files": {"type": "list", "elements": "path", "default": []},
             "restart": {"type": "bool", "default": False},
             "url": {"type": "str"},
@@ -114,31 +120,46 @@ def wait_for(module: AnsibleModule, unit: dict[str, Any]) -> None:
 
 def converge(module: AnsibleModule) -> list[str]:
     """Bring the units to the state of the disk; return the changes in words."""
-    units, check = module.params["units"], module.check_mode
+    units = module.params["units"]
     _, text = run(
         module, ["systemctl", "show", "--timestamp=unix", "--property", PROPERTIES, *[u["name"] for u in units]]
     )
     states = read_states(text)
-    said, reload = [], any(states[u["name"]].get("NeedDaemonReload") == "yes" for u in units)
+    said: list[str] = []
+    reload = any(states[u["name"]].get("NeedDaemonReload") == "yes" for u in units)
     for unit in units:
-        newest = max((Path(f).stat().st_mtime for f in unit["files"] if Path(f).exists()), default=0.0)
-        action, why = verdict(states[unit["name"]], newest, unit["restart"])
-        enable = states[unit["name"]].get("UnitFileState") != "enabled"
-        if action:
-            said.append(f"{unit['name']}: {action}ed ({why})")
-        if enable:
-            said.append(f"{unit['name']}: enabled")
-        if check or not (action or enable):
-            continue
-        if action or reload:
-            run(module, ["systemctl", "daemon-reload"])
-        if enable:
-            run(module, ["systemctl", "enable", "--quiet", unit["name"]])
-        if action:
-            start(module, unit, action)
-    for unit in units if said and not check else []:
+        bring = stop if unit["state"] == "stopped" else settle
+        said += bring(module, unit, states[unit["name"]], reload)
+    for unit in units if said and not module.check_mode else []:
         if unit["url"]:
             wait_for(module, unit)
+    return said
+
+
+def stop(module: AnsibleModule, unit: dict[str, Any], state: dict[str, str], reload: bool) -> list[str]:  # noqa: ARG001
+    """Stop and disable a unit that runs or would run; return the change in words."""
+    if state.get("ActiveState") in ("inactive", "failed", None) and state.get("UnitFileState") != "enabled":
+        return []
+    if not module.check_mode:
+        run(module, ["systemctl", "disable", "--quiet", "--now", unit["name"]])
+    return [f"{unit['name']}: stopped"]
+
+
+def settle(module: AnsibleModule, unit: dict[str, Any], state: dict[str, str], reload: bool) -> list[str]:
+    """Enable a unit, start it, or restart it when its files are newer; return the changes in words."""
+    newest = max((Path(f).stat().st_mtime for f in unit["files"] if Path(f).exists()), default=0.0)
+    action, why = verdict(state, newest, unit["restart"])
+    enable = state.get("UnitFileState") != "enabled"
+    said = [f"{unit['name']}: {action}ed ({why})"] if action else []
+    said += [f"{unit['name']}: enabled"] if enable else []
+    if module.check_mode:
+        return said
+    if action or (reload and enable):
+        run(module, ["systemctl", "daemon-reload"])
+    if enable:
+        run(module, ["systemctl", "enable", "--quiet", unit["name"]])
+    if action:
+        start(module, unit, action)
     return said
 
 

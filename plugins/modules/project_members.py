@@ -11,8 +11,12 @@ version_added: "0.1.0"
 description:
   - Makes the project's group, an account with a private home for each member, and the shared folder
     (setgid, default access list) with a link to it in each home.
-  - A member of the group whom the data no longer names is locked and expired, the sessions are ended, and the
-    home is moved to the archive. Nothing is deleted, and a member who comes back finds everything again.
+  - A member of the group whom the data no longer names is locked and expired, all processes are ended (and the
+    project's collaborative server, which may have an open connection to them), crontab and at jobs are taken away,
+    and the home is moved to the archive. Nothing is deleted, and a member who comes back finds the home again.
+  - A member who stays in another project of the host keeps account and home; only what belongs to this one ends.
+  - Makes the account of the project's collaborative server, with which nobody can log in.
+  - Makes read-only data folders, readable by the members and writable by the named writers alone.
   - Refuses, before any change, identities that clash with what is on the host.
 options:
   project:
@@ -42,13 +46,27 @@ options:
     description: crypt(5) hashes by login; an account without one cannot log in with a password.
     type: dict
     default: {}
+  collaboration:
+    description:
+      - Make the account C(<project>-collab), which runs the project's collaborative server. It has no password and no
+        login shell, the gid as its uid and the project's group as its own. V(false) closes the one that is there.
+    type: bool
+    default: false
+  read_only:
+    description: Data folders C(<data_root>/reference/<project>/<name>). One no longer named is closed, not deleted.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name: {description: Name of the folder., type: str, required: true}
+      writers: {description: Logins of the members who may write., type: list, elements: str, default: []}
   update_password:
     description: V(on_create) keeps what a user changed; V(always) sets the hash whenever it differs.
     type: str
     choices: [on_create, always]
     default: on_create
   data_root:
-    description: Directory below which C(home), C(projects) and C(archive) lie.
+    description: Directory below which C(home), C(projects), C(reference) and C(archive) lie.
     type: path
     default: /srv/data
   shell:
@@ -59,6 +77,12 @@ options:
     description: Groups whose name begins so belong to projects; a leaver who is in another one is not locked.
     type: str
     default: proj-
+  directory_record:
+    description:
+      - JSON file, group to logins, of those whom the company's directory added to a project's group. The hub writes it.
+      - They are no leavers, though the data does not name them. Whom the data names is taken out of the file.
+    type: path
+    default: /var/lib/jupyterhub/directory.json
   server_unit:
     description: Name of the unit in which a member's server runs, C({login}) is replaced.
     type: str
@@ -77,6 +101,8 @@ EXAMPLES = r"""
     gid: 200001
     accounts: [{login: alice, name: Alice Martin, uid: 100001}]
     password_hashes: "{{ hashes }}"
+    collaboration: true
+    read_only: [{name: survey, writers: [alice]}]
   no_log: true
 """
 
@@ -91,17 +117,23 @@ removed:
   returned: always
   type: list
   elements: str
+archived:
+  description: C(login), and where C(home) and C(jobs) (crontab, at) of each who left are now; empty if there was none.
+  returned: always
+  type: list
+  elements: dict
 """
 
 import os
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.atelier.datalab.plugins.module_utils import _members as logic
+from ansible_collections.atelier.datalab.plugins.module_utils import _members_leave as leave
 from ansible_collections.atelier.datalab.plugins.module_utils._hosts import HostError, make_directory, run
+from ansible_collections.atelier.datalab.plugins.module_utils._members_data import Folders
 
 ARGUMENTS = {
     "project": {"type": "str", "required": True},
@@ -120,6 +152,16 @@ ARGUMENTS = {
         },
     },
     "password_hashes": {"type": "dict", "default": {}, "no_log": True},
+    "collaboration": {"type": "bool", "default": False},
+    "read_only": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
+            "name": {"type": "str", "required": True},
+            "writers": {"type": "list", "elements": "str", "default": []},
+        },
+    },
     "update_password": {
         "type": "str",
         "choices": ["on_create", "always"],
@@ -129,6 +171,7 @@ ARGUMENTS = {
     "data_root": {"type": "path", "default": "/srv/data"},
     "shell": {"type": "str", "default": "/bin/bash"},
     "group_prefix": {"type": "str", "default": "proj-"},
+    "directory_record": {"type": "path", "default": "/var/lib/jupyterhub/directory.json"},
     "server_unit": {"type": "str", "default": "jupyter-{login}-singleuser.service"},
 }
 
@@ -157,7 +200,10 @@ class Project:
         self.p = module.params
         self.root = Path(self.p["data_root"])
         self.folder = self.root / "projects" / self.p["project"]
+        self.reference = self.root / "reference" / self.p["project"]
+        self.collaborator = logic.collaborator(self.p["project"])
         self.said: list[str] = []
+        self.archived: list[dict[str, str]] = []
         self.accounts = logic.read_accounts(
             Path("/etc/passwd").read_text(encoding="utf-8"), Path("/etc/shadow").read_text(encoding="utf-8")
         )
@@ -182,12 +228,66 @@ class Project:
         if p["group"] not in self.groups:
             self.do(f"group {p['group']} created", ["groupadd", "--gid", str(p["gid"]), p["group"]])
         self.directories()
+        numbers = {member["login"]: member["uid"] for member in p["accounts"]}
+        folders = Folders(self.reference, p["gid"], self.check)
+        self.said += folders.converge({f["name"]: [numbers[w] for w in f["writers"]] for f in p["read_only"]})
         for member in p["accounts"]:
             self.join(member)
-        gone = logic.leavers(p["group"], [m["login"] for m in p["accounts"]], self.groups)
+        self.collaboration()
+        gone = logic.leavers(p["group"], [*numbers, *self.from_directory(list(numbers))], self.groups)
         for login in gone:
             self.leave(login)
+        shared = self.accounts.get(self.collaborator)
+        if gone and shared:
+            # A page that is open there goes on without asking the hub again.
+            leave.end_sessions(self.do, shared, self.unit(shared.login))
         return gone
+
+    def unit(self, login: str) -> str:
+        """Name of the unit of an account's server."""
+        return str(self.p["server_unit"]).replace("{login}", login)
+
+    def collaboration(self) -> None:
+        """The account of the collaborative server, or its end."""
+        login, gid = self.collaborator, self.p["gid"]
+        known, home = self.accounts.get(login), self.root / "home" / self.collaborator
+        if not self.p["collaboration"]:
+            if known and not known.locked:
+                leave.lock(self.do, known)
+                leave.end_sessions(self.do, known, self.unit(login))
+                self.archived.append(leave.archive(self.do, known, home, self.root / "archive", self.check))
+            return
+        self.bring_home(login, home)
+        comment = f"Collaborative server of {self.p['project']}"
+        if known is None:
+            argv = [
+                "useradd",
+                "--uid",
+                str(gid),
+                "--gid",
+                self.p["group"],
+                "--comment",
+                comment,
+                "--home-dir",
+                str(home),
+            ]
+            argv += ["--no-create-home", "--shell", "/usr/sbin/nologin", login]
+            self.do(f"{login}: account created, without a way to log in", argv)
+        else:
+            self.correct(known, comment, home)
+        self.said += make_directory(home, gid, gid, 0o700, self.check)
+
+    def from_directory(self, named: list[str]) -> list[str]:
+        """Logins whom the directory put into the group; the data takes over those it names."""
+        path = Path(self.p["directory_record"])
+        record = logic.read_record(path.read_text(encoding="utf-8")) if path.exists() else {}
+        added = record.get(self.p["group"], [])
+        taken = sorted(set(added) & set(named))
+        if taken:
+            self.said.append(f"{', '.join(taken)}: no longer there because of the directory, but of the data")
+            if not self.check:
+                logic.write_record(path, {**record, self.p["group"]: sorted(set(added) - set(named))})
+        return added
 
     def directories(self) -> None:
         """The tree on the data volume and the shared folder with its default access list."""
@@ -217,10 +317,17 @@ class Project:
         else:
             self.correct(known, member["name"], home)
         self.password(login, known)
-        self.said += make_directory(home, uid, uid if known is None else known.gid, 0o700, self.check)
+        if known or home.exists():  # in check mode useradd, which makes the home of a new account, has not run
+            self.said += make_directory(home, uid, known.gid if known else uid, 0o700, self.check)
         if login not in self.groups.get(self.p["group"], (0, []))[1]:
             self.do(f"{login}: joins {self.p['group']}", ["gpasswd", "--add", login, self.p["group"]])
-        self.link(login, uid, uid if known is None else known.gid, home)
+        for link, target in self.links(home).items():
+            self.link(login, uid, uid if known is None else known.gid, link, target)
+
+    def links(self, home: Path) -> dict[Path, Path]:
+        """The links in a home to what the project shares."""
+        found = {home / "projects" / self.p["project"]: self.folder}
+        return found | ({home / "reference" / self.p["project"]: self.reference} if self.p["read_only"] else {})
 
     def bring_home(self, login: str, home: Path) -> None:
         """A member who comes back gets the archived home back."""
@@ -259,51 +366,45 @@ class Project:
         if first or {"on_create": False, "always": differs}[self.p["update_password"]]:
             self.do(f"{login}: password set", ["chpasswd", "--encrypted"], data=f"{login}:{wanted}")
 
-    def link(self, login: str, uid: int, gid: int, home: Path) -> None:
+    def link(self, login: str, uid: int, gid: int, link: Path, target: Path) -> None:
         """``~/projects/<project>``; what the member put there instead is left alone."""
-        link = home / "projects" / self.p["project"]
         if os.path.lexists(link):
-            if not link.is_symlink() or link.readlink() != self.folder:
-                self.module.warn(f"{link} exists and is not a link to {self.folder}; it is left alone")
+            if not link.is_symlink() or link.readlink() != target:
+                self.module.warn(f"{link} exists and is not a link to {target}; it is left alone")
             return
-        self.said.append(f"{link}: link to {self.folder}")
+        self.said.append(f"{link}: link to {target}")
         if self.check:
             return
 
         def make() -> None:
             link.parent.mkdir(mode=0o700, exist_ok=True)
-            link.symlink_to(self.folder)
+            link.symlink_to(target)
 
         if not as_user(uid, gid, make):
             self.said.pop()
             self.module.warn(f"{link} could not be made with the rights of {login}")
 
     def leave(self, login: str) -> None:
-        """A member who left: locked, sessions ended, home archived; nothing is deleted."""
-        stays = logic.stays_elsewhere(login, self.p["group"], self.groups, self.p["group_prefix"])
-        self.do(f"{login}: leaves {self.p['group']}", ["gpasswd", "--delete", login, self.p["group"]])
-        known = self.accounts.get(login)
+        """A member who left. The group goes last: a run that failed half way finds the leaver again."""
+        group, known = self.p["group"], self.accounts.get(login)
+        out = ["gpasswd", "--delete", login, group]
         if known is None:
+            self.do(f"{login}: leaves {group}", out)
             return
-        if not stays and not known.locked:
-            self.do(f"{login}: locked", ["usermod", "--lock", "--expiredate", "1970-01-02", login])
-        unit = self.p["server_unit"].replace("{login}", login)
-        self.do(
-            f"{login}: sessions ended",
-            ["systemctl", "stop", unit],
-            ["loginctl", "terminate-user", login],
-            ["pkill", "-KILL", "-U", str(known.uid)],
-            ok=(0, 1, 5),
-        )
+        if logic.stays_elsewhere(login, group, self.groups, self.p["group_prefix"]):
+            # What runs keeps the group it was started with, so it ends, once nothing new can have it.
+            self.do(f"{login}: leaves {group}", out)
+            leave.end_sessions(self.do, known, self.unit(login))
+            home = self.root / "home" / login
+            links = {home / "projects" / self.p["project"]: self.folder}
+            links[home / "reference" / self.p["project"]] = self.reference
+            self.said += leave.unlink_as(lambda action: self.check or as_user(known.uid, known.gid, action), links)
+            return
+        leave.lock(self.do, known)
+        leave.end_sessions(self.do, known, self.unit(login))
         home = self.root / "home" / login
-        if stays or not home.is_dir():
-            return
-        archived = self.root / "archive" / login
-        if archived.exists():
-            archived = archived.with_name(f"{login}-{time.strftime('%Y%m%d%H%M%S', time.gmtime())}")
-        self.said.append(f"{login}: home archived as {archived}")
-        if not self.check:
-            home.rename(archived)
+        self.archived.append(leave.archive(self.do, known, home, self.root / "archive", self.check))
+        self.do(f"{login}: leaves {group}", out)
 
 
 def main() -> None:
@@ -313,12 +414,13 @@ def main() -> None:
     project = Project(module)
     try:
         gone = project.converge()
-    except (HostError, OSError) as error:
+    except (HostError, OSError, ValueError) as error:
         module.fail_json(msg=str(error))
+    kept = {entry["login"]: entry for entry in project.archived}
     for login in gone:
-        verb = "would be" if module.check_mode else "was"
-        module.warn(f"{login} is no longer in project {module.params['project']}: the account {verb} closed")
+        module.warn(logic.farewell(login, module.params["project"], kept.get(login), module.check_mode))
     result: dict[str, Any] = {"changed": bool(project.said), "changes": project.said, "removed": gone}
+    result["archived"] = project.archived
     if project.said:
         result["diff"] = {"prepared": "\n".join(project.said) + "\n"}
     module.exit_json(**result)

@@ -195,8 +195,11 @@ def test_a_pid_used_again_is_not_ours(tmp_path: Path) -> None:
 
 def test_marked_processes_are_found_by_their_mark_only() -> None:
     environment = os.environ | {processes.MARK: "feedbeef"}
-    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], env=environment)
+    # Its environment shows only once it runs: it says so itself.
+    code = "import time; print(flush=True); time.sleep(60)"
+    process = subprocess.Popen([sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE)
     try:
+        process.stdout.readline()
         assert processes.marked(f"{processes.MARK}=feedbeef", "X=y") == [process.pid]
         assert processes.marked(f"{processes.MARK}=feedbee") == []
     finally:

@@ -60,11 +60,13 @@ def test_every_host_gets_the_fact_and_its_own_machine(tmp_path: Path) -> None:
     assert "INJECT_FACTS_AS_VARS" not in output, "datalab is read from an injected fact"
 
 
+@pytest.mark.slow
 def test_it_checks_the_same_in_check_mode(tmp_path: Path) -> None:
     done = play(tmp_path, "inventories/preprod/hosts.yml", check=True)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_the_day_can_be_given(tmp_path: Path) -> None:
     done = play(tmp_path, "inventories/preprod/hosts.yml", arguments='{today: "2029-01-01"}')
     assert done.returncode == 0
@@ -72,6 +74,7 @@ def test_the_day_can_be_given(tmp_path: Path) -> None:
     assert "notebooks-alpha" in json.loads((tmp_path / "localhost.json").read_text(encoding="utf-8"))["expired_flows"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("inventory", "arguments", "said"),
     [

@@ -8,8 +8,8 @@ from ansible_collections.atelier.datalab.plugins.module_utils._conda import (
     difference,
     explain,
     generation_name,
-    mirror_map,
 )
+from ansible_collections.atelier.datalab.plugins.module_utils._conda_sources import prepare
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -70,7 +70,7 @@ def test_difference_shows_versions() -> None:
 
 def test_mirrors_are_found_by_name_and_by_address() -> None:
     mirrors = {"conda-forge": ["http://m/cf"], "https://c.example.com/x/": ["http://m/x/"], "unused": []}
-    assert mirror_map(mirrors) == {
+    assert prepare({"mirrors": mirrors})["mirrors"] == {
         "https://conda.anaconda.org/conda-forge": ["http://m/cf/"],
         "https://c.example.com/x": ["http://m/x/"],
     }

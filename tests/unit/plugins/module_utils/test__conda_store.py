@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from ansible_collections.atelier.datalab.plugins.module_utils import _conda_build as built
 from ansible_collections.atelier.datalab.plugins.module_utils import _conda_store as store
 from ansible_collections.atelier.datalab.plugins.module_utils._conda import CondaError, Spec
 
@@ -32,7 +33,7 @@ def install(prefix: Path, files: dict[str, str]) -> Path:
 
 def build(environment: store.Environment, name: str, files: dict[str, str]) -> store.Generation:
     environment.generations.mkdir(parents=True, exist_ok=True)
-    store.seal(install(environment.staging(name), files), SPEC, "lock", [])
+    built.seal(install(environment.staging(name), files), "lab", SPEC.document(), "lock", [])
     return environment.publish(name)
 
 
@@ -54,7 +55,7 @@ def test_bytecode_is_written_for_what_came_without_and_stays_valid(tmp_path: Pat
     install(prefix, files)
     (prefix / "bin").mkdir()
     (prefix / "bin/python").symlink_to(sys.executable)
-    store.seal(prefix, SPEC, "lock", [])
+    built.seal(prefix, "lab", SPEC.document(), "lock", [])
     cache = prefix / site / "__pycache__"
     assert {p.name for p in cache.iterdir()} == {f"module.{TAG}.pyc", f"shipped.{TAG}.pyc"}
     assert (cache / f"shipped.{TAG}.pyc").read_text() == "as it came"
@@ -76,13 +77,15 @@ def test_what_is_not_as_its_package_says_is_refused(tmp_path: Path, how: str) ->
     else:
         (prefix / "share/b.txt").write_text("c")
     with pytest.raises(CondaError, match=r"environment lab: share/b\.txt"):
-        store.seal(prefix, SPEC, "lock", [])
+        built.seal(prefix, "lab", SPEC.document(), "lock", [])
 
 
 def test_damage_is_found(environment: store.Environment) -> None:
     generation = build(environment, "one", {"share/a.txt": "a", "share/b.txt": "b"})
     assert generation.damage() == ""
     (generation.path / "share/b.txt").write_text("longer")
+    assert built.altered(generation.path) == {"share/b.txt"}
+    (generation.path / "share/b.txt").unlink()
     assert generation.damage() == "share/b.txt"
     (generation.path / ".datalab/manifest.json").write_text("{")
     assert generation.damage() == ".datalab/manifest.json"
@@ -131,4 +134,4 @@ def test_one_run_at_a_time(tmp_path: Path) -> None:
 
 def test_a_channel_without_hashes_is_refused() -> None:
     with pytest.raises(CondaError, match="no sha256 of a"):
-        store.generation_of([{"name": "a", "url": "u", "sha256": ""}], "lab")
+        store.generation_of([{"name": "a", "url": "u", "sha256": ""}], "", "lab")

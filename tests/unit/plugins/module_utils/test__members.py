@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import os
 import subprocess
+from pathlib import Path
 
 import pytest
 from ansible_collections.atelier.datalab.plugins.module_utils import _members as members
@@ -16,7 +18,8 @@ def known() -> tuple[dict, dict]:
 
 def wanted(**change) -> dict:
     alice = {"login": "alice", "uid": 2001}
-    return {"group": "proj-alpha", "gid": 3000, "accounts": [alice], "password_hashes": {}, **change}
+    project = {"project": "alpha", "group": "proj-alpha", "gid": 3000, "collaboration": True, "read_only": []}
+    return {**project, "accounts": [alice], "password_hashes": {}, **change}
 
 
 def test_account_is_read_with_its_lock() -> None:
@@ -38,6 +41,17 @@ def test_who_leaves_and_who_stays_elsewhere() -> None:
     assert members.stays_elsewhere("alice", "proj-alpha", groups, "proj-") is False
 
 
+def test_whom_the_directory_added_is_read_as_the_hub_wrote_it(tmp_path: Path) -> None:
+    path = tmp_path / "directory.json"
+    members.write_record(path, {"proj-alpha": ["bob"]})
+    assert path.stat().st_mode & 0o777 == 0o600
+    record = members.read_record(path.read_text())
+    assert members.leavers("proj-alpha", ["alice", *record["proj-alpha"]], known()[1]) == []
+    for broken in ("", "[]", '{"proj-alpha": "bob"}'):
+        with pytest.raises(ValueError, match=r".+"):
+            members.read_record(broken)
+
+
 def test_what_fits_is_not_complained_about() -> None:
     assert members.complaints(wanted(), *known()) == []
 
@@ -51,6 +65,12 @@ def test_what_fits_is_not_complained_about() -> None:
         ({"accounts": [{"login": "zoe", "uid": 2001}]}, "uid 2001 of zoe belongs to alice"),
         ({"accounts": [{"login": "zoe", "uid": 3001}]}, "gid 3001, which zoe needs too, belongs to group proj-beta"),
         ({"accounts": [{"login": "proj-beta", "uid": 7}]}, "a group proj-beta of another gid exists"),
+        ({"gid": 2001}, "uid 2001 of alpha-collab belongs to alice"),
+        ({"accounts": [{"login": "alpha-collab", "uid": 7}]}, "the name alpha-collab is kept for the collaborative"),
+        ({"project": "x", "group": "x", "accounts": [{"login": "x-collab", "uid": 7}]}, "the name x-collab is kept"),
+        ({"read_only": [{"name": "../up", "writers": []}]}, 'read_only "../up": write a name'),
+        ({"read_only": [{"name": "a", "writers": []}] * 2}, "read_only a is there twice"),
+        ({"read_only": [{"name": "a", "writers": ["bob", "alice"]}]}, "read_only a: bob cannot write, not a member"),
         ({"password_hashes": {"alice": "plain text"}}, "the password hash of alice is not a crypt(5) hash"),
     ],
 )
@@ -68,3 +88,19 @@ def test_hashes_of_openssl_are_accepted(form: str) -> None:
     assert members.HASH.fullmatch(made.stdout.strip())
     assert members.HASH.fullmatch("$y$j9T$F5Jx5fExrKuPp53xLKQ..1$X3DX6M94c7o.9agCG9G317fhZg9SqC.5i5rd.RhAtQ7")
     assert not members.HASH.fullmatch("$1$salt$tooweaktobeaccepted000")
+
+
+def test_list_of_a_read_only_folder_is_what_setfacl_makes(tmp_path: Path) -> None:
+    """The tool of the operating system is asked to make the same list."""
+    entries = "u::rwx,u:2001:rwx,u:2002:rwx,g::r-x,g:3000:r-x,m::rwx,o::---"
+    subprocess.run(["setfacl", "--set", entries, tmp_path], check=True)
+    made = os.getxattr(tmp_path, "system.posix_acl_access")
+    assert members.reader_acl(3000, [2002, 2001], execute=True) == made
+
+
+def test_farewell_says_where_everything_is() -> None:
+    kept = {"home": "/srv/data/archive/bob", "jobs": ""}
+    said = members.farewell("bob", "alpha", kept, check=False)
+    assert "moved to /srv/data/archive/bob" in said
+    assert "crontab" not in said
+    assert "other projects" in members.farewell("bob", "alpha", None, check=True)

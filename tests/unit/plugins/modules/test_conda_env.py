@@ -39,11 +39,13 @@ class Channel:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.records: list[Any] = []
+        self.asked: list[str] = []
         self.on_package: Callable[[], None] = lambda: None
         channel = self
 
         class Handler(SimpleHTTPRequestHandler):
             def do_GET(self) -> None:
+                channel.asked.append(self.path)
                 if self.path.endswith(".conda"):
                     channel.on_package()
                 super().do_GET()
@@ -63,6 +65,10 @@ class Channel:
         )  # fmt: skip
         self.records.append(package.write(self.folder))
         write_repodata(self.folder, self.records)
+        # HTTP tells the time of a change in whole seconds: two changes within one would look like none.
+        stamp = time.time() + 2 * len(self.records)
+        for index in self.folder.glob("*/repodata.json*"):
+            os.utime(index, (stamp, stamp))
 
     def stop(self) -> None:
         self._server.shutdown()
@@ -192,6 +198,7 @@ class TestMatrix:
         assert [e["changed"] for e in again["environments"]] == [False, True]
 
 
+@pytest.mark.slow
 class TestVersions:
     def test_a_new_release_changes_nothing_until_refresh(self, host: Host) -> None:
         host.run(TOOL)
@@ -227,6 +234,81 @@ class TestVersions:
         assert len(host.generations("lab")) == 2
 
 
+@pytest.mark.slow
+class TestLocks:
+    """Locks beside the inventory: written by V(locked), and what a build goes by."""
+
+    @pytest.fixture
+    def locks(self, tmp_path: Path) -> Path:
+        return tmp_path / "locks"
+
+    def lock(self, host: Host, locks: Path, wanted: dict[str, Any], **options: Any) -> dict[str, Any]:
+        result = host.run({**wanted, "state": "locked"}, locks=str(locks), **options)
+        assert "msg" not in result, result["msg"]
+        return result
+
+    def test_written_once_then_left_alone_until_refresh(self, host: Host, locks: Path) -> None:
+        foretold = self.lock(host, locks, TOOL, check=True)
+        assert foretold["changed"] is True
+        assert not locks.exists()
+        assert self.lock(host, locks, TOOL)["changed"] is True
+        file = locks / "lab.lock"
+        written = file.read_text()
+        assert "https://conda.anaconda.org/conda-forge/noarch/base-1.0-test_0.conda" in written
+        assert "sha256" in written
+        assert host.channel.url not in written
+        host.channel.add("base", "2.0")
+        host.channel.asked.clear()
+        assert self.lock(host, locks, TOOL)["changed"] is False
+        assert host.channel.asked == [], "an unchanged spec was solved again"
+        assert file.read_text() == written
+        refreshed = self.lock(host, locks, TOOL, refresh=True)
+        assert "~ base 1.0 test_0 -> 2.0 test_0" in shown(refreshed)
+        assert self.lock(host, locks, TOOL, refresh=True)["changed"] is False
+
+    def test_a_changed_spec_keeps_the_versions_it_can(self, host: Host, locks: Path) -> None:
+        self.lock(host, locks, TOOL)
+        host.channel.add("base", "2.0")
+        changed = self.lock(host, locks, BOTH)
+        assert "+ extra 1.0 test_0" in shown(changed)
+        assert "base" not in shown(changed)
+
+    def test_what_the_controller_has_does_not_count(self, host: Host, locks: Path) -> None:
+        host.channel.add("modern", "1.0", "__glibc >=2.30")
+        spec = {"name": "lab", "packages": ["modern"], "state": "locked"}
+        refused = host.run(spec, locks=str(locks), virtual_packages={"__glibc": "2.28"})
+        assert "__glibc" in refused["msg"]
+        assert host.run(spec, locks=str(locks), virtual_packages={"__glibc": "2.34"})["changed"] is True
+
+    def test_a_build_from_locks_never_solves(self, host: Host, locks: Path) -> None:
+        self.lock(host, locks, TOOL)
+        text = (locks / "lab.lock").read_text()
+        host.channel.add("base", "2.0")
+        assert host.run({**TOOL, "lock": text}, solve=False)["changed"] is True
+        assert host.read("lab", "base") == "base 1.0"
+        for wanted in (TOOL, {**BOTH, "lock": text}):
+            before = host.snapshot()
+            refused = host.run(wanted, {"name": "second", "packages": ["base"]}, solve=False)
+            assert "lab: " in refused["msg"]
+            assert "second: there is no lock" in refused["msg"]
+            assert host.snapshot() == before
+        assert "lab: the spec is newer than its lock (packages: +extra)" in refused["msg"]
+
+    def test_a_lock_is_the_same_from_a_folder(self, host: Host, locks: Path) -> None:
+        self.lock(host, locks, TOOL)
+        text = (locks / "lab.lock").read_text()
+        host.channel.stop()
+        folder = {"conda-forge": [f"file://{host.channel.folder}/"]}
+        self.lock(host, locks, BOTH, mirrors=folder)
+        assert "+ " not in shown(self.lock(host, locks, TOOL, mirrors=folder))
+        assert (locks / "lab.lock").read_text() == text
+        host.run({**TOOL, "lock": (locks / "lab.lock").read_text()}, mirrors=folder)
+        assert host.read("lab", "tool") == "tool 1.0"
+        nowhere = host.run(BOTH, mirrors={"conda-forge": ["file:///nowhere/"]})
+        assert "there is no channel" in nowhere["msg"]
+
+
+@pytest.mark.slow
 class TestGenerations:
     def test_old_ones_go_and_the_live_one_stays(self, host: Host) -> None:
         for number in range(1, 5):
@@ -289,6 +371,111 @@ class TestGenerations:
         assert host.read("lab", "script") == f"{host.prefix('lab').resolve()}/bin"
 
 
+BACK = {"name": "lab", "state": "rolled_back", "reason": "extra breaks the report"}
+VERIFY = {"name": "lab", "state": "verified"}
+
+
+@pytest.mark.slow
+class TestRollback:
+    @pytest.fixture
+    def two(self, host: Host) -> tuple[str, str]:
+        return tuple(host.run(spec)["environments"][0]["generation"] for spec in (TOOL, BOTH))
+
+    def test_goes_back_without_engine_and_channel(self, host: Host, two: tuple[str, str]) -> None:
+        host.channel.stop()
+        foretold = host.run(BACK, check=True, engine="/nowhere")
+        assert foretold["changed"] is True
+        assert host.prefix("lab").resolve().name == two[1]
+        real = host.run(BACK, engine="/nowhere")
+        assert real["diff"] == foretold["diff"]
+        assert "- extra 1.0 test_0" in shown(real)
+        assert real["environments"][0]["generation"] == two[0] == host.prefix("lab").resolve().name
+
+    def test_stays_until_the_data_says_something_new(self, host: Host, two: tuple[str, str]) -> None:
+        host.run(BACK)
+        kept = host.run(BOTH)
+        assert kept["changed"] is False
+        assert kept["environments"][0]["generation"] == two[0]
+        assert kept["environments"][0]["held"]["reason"] == "extra breaks the report"
+        assert kept["environments"][0]["held"]["from"] == two[1]
+        (host.prefix("lab") / "share/base.txt").unlink()
+        assert host.run(BOTH)["environments"][0]["generation"] == two[0], "a repair is no reason to go forward"
+        host.run({"name": "lab", "packages": ["extra"]})
+        assert host.prefix("lab").resolve().name not in two
+        assert host.run(BOTH)["environments"][0]["generation"] == two[1], "the rollback is over"
+
+    def test_forward_again_by_name(self, host: Host, two: tuple[str, str]) -> None:
+        host.run(BACK)
+        host.run({**BACK, "generation": two[1]})
+        again = host.run(BOTH)
+        assert again["changed"] is False
+        assert again["environments"][0]["held"] is None
+
+    def test_nothing_to_go_back_to(self, host: Host) -> None:
+        first = host.run(TOOL)["environments"][0]["generation"]
+        assert "no earlier generation" in host.run(BACK)["msg"]
+        assert "no generation nonsense" in host.run({**BACK, "generation": "nonsense"})["msg"]
+        assert "nothing of that name" in host.run({**BACK, "name": "other"})["msg"]
+        assert host.prefix("lab").resolve().name == first
+
+
+@pytest.mark.slow
+class TestVerified:
+    def test_what_is_whole_is_left_alone(self, host: Host) -> None:
+        host.run(TOOL)
+        before = host.snapshot()
+        assert host.run(VERIFY)["changed"] is False
+        assert host.snapshot() == before
+
+    @pytest.mark.parametrize("how", ["altered", "removed"])
+    def test_finds_and_repairs(self, host: Host, how: str) -> None:
+        generation = host.run(TOOL)["environments"][0]["generation"]
+        file = host.prefix("lab") / "share/base.txt"
+        if how == "removed":
+            file.unlink()
+        else:
+            file.write_text("base 9.9\n")  # the same size
+            assert host.run(TOOL)["changed"] is False
+        foretold = host.run(VERIFY, check=True)
+        assert foretold["environments"][0]["damaged"] == ["share/base.txt"]
+        assert foretold["changed"] is True
+        real = host.run(VERIFY)
+        assert real.get("msg", "") == ""
+        assert real["environments"][0]["generation"] == generation
+        assert host.read("lab", "base") == "base 1.0"
+        assert host.run(VERIFY)["changed"] is host.run(TOOL)["changed"] is False
+
+
+@pytest.mark.slow
+class TestReport:
+    def test_report_and_command_tell_what_is_there(self, host: Host, tmp_path: Path) -> None:
+        command = tmp_path / "atelier-conda"
+        first, second = (host.run(spec, command=str(command))["environments"][0]["generation"] for spec in (TOOL, BOTH))
+        report = json.loads((host.root / "report.json").read_text())["environments"]["lab"]
+        assert report["generation"] == second
+        assert report["previous"] == first
+        assert report["changes"] == ["+ extra 1.0 test_0"]
+        assert report["packages"] == {"base": "1.0 test_0", "extra": "1.0 test_0", "tool": "1.0 test_0"}
+
+        def said(*arguments: str) -> str:
+            return subprocess.run(
+                [sys.executable, command, *arguments], capture_output=True, text=True, check=True
+            ).stdout
+
+        assert second in said("list")
+        assert "+ extra 1.0 test_0" in said("diff", "lab")
+        assert "- extra 1.0 test_0" in said("diff", "lab", second, first)
+        assert f"generation {first}" in said(
+            "which", str(host.root / "envs/lab/generations" / first / "share/base.txt")
+        )
+
+    def test_packages_nobody_holds_leave_the_cache(self, host: Host) -> None:
+        host.run(BOTH)
+        host.run({"name": "lab", "packages": ["base"]}, keep=1)
+        assert {p.name for p in (host.root / "pkgs").iterdir() if p.is_dir() and "-" in p.name} == {"base-1.0-test_0"}
+
+
+@pytest.mark.slow
 class TestFaults:
     """Whatever happens, the live environment stays and one message says what it was."""
 
@@ -316,11 +503,35 @@ class TestFaults:
         source = inspect.getsource(_conda_engine).replace("ANSWER_SECONDS = 10", "ANSWER_SECONDS = 1")
         monkeypatch.setattr(_conda_converge.inspect, "getsource", lambda _: source)
         with socket.create_server(("127.0.0.1", 0)) as silent:
-            mirrors = {"conda-forge": [f"http://someone:secret@127.0.0.1:{silent.getsockname()[1]}/"]}
+            mirrors = {"conda-forge": [f"http://127.0.0.1:{silent.getsockname()[1]}/"]}
             message = self.fails(host, BOTH, mirrors=mirrors)
         assert "the channel does not answer" in message
         assert "timed out" in message
-        assert "secret" not in message
+
+    @pytest.mark.parametrize("how", ["goes silent", "refuses"])
+    def test_mirror_dies_in_the_middle(self, host: Host, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+        """It answers, gives one package and then no more."""
+        source = inspect.getsource(_conda_engine).replace("STALL_SECONDS = 60", "STALL_SECONDS = 2")
+        monkeypatch.setattr(_conda_converge.inspect, "getsource", lambda _: source)
+        host.channel.add("second", "1.0", "extra")
+        served, released = [], threading.Event()
+
+        def die() -> None:
+            served.append(how)
+            if len(served) > 1:
+                if how == "refuses":
+                    raise ConnectionAbortedError
+                released.wait(60)
+
+        host.channel.on_package = die
+        message = self.fails(host, {"name": "lab", "packages": ["tool", "second"]})
+        released.set()
+        assert len(served) > 1
+        assert "environment lab: the channel does not answer" in message
+        host.channel.on_package = lambda: None
+        monkeypatch.undo()
+        assert host.run({"name": "lab", "packages": ["tool", "second"]})["changed"] is True
+        assert host.read("lab", "second") == "second 1.0"
 
     def test_second_mirror_serves_when_the_first_is_dead(self, host: Host) -> None:
         with socket.create_server(("127.0.0.1", 0)) as server:
