@@ -18,7 +18,7 @@ FOLDER, HOME, KERNELS = "/srv/data/projects/alpha", "/srv/data/home/alice", "/op
 def outsider() -> Iterator[str]:
     """An account with a password on alpha's machine, in no project; returns the password."""
     alpha, password = host(ALPHA), secrets.token_urlsafe(16)
-    alpha.run_expect([0], f"useradd -m -s /bin/bash {OUTSIDER}")
+    alpha.run_expect([0], f"useradd -m -d /srv/data/home/{OUTSIDER} -s /bin/bash {OUTSIDER}")
     alpha.run_expect([0], f"echo '{OUTSIDER}:{password}' | chpasswd")
     try:
         yield password

@@ -20,7 +20,10 @@ from typing import Any
 import pytest
 from testinfra.host import Host
 
-DRIVER = Path(__file__).with_name("notebook.py")
+from tests.hosts.platform import ROOT
+
+# Shipped together, so that the driver works on whatever release the host has.
+DRIVER = [Path(__file__).with_name("notebook.py"), ROOT / "roles/jupyterhub/files/datalab_visit.py"]
 CERTIFICATE = "/etc/jupyterhub/tls/certificate.pem"
 
 
@@ -40,23 +43,26 @@ class Hub:
         self, login: str, code: str | None = None, kernel: str = "", password: str = "", **more: Any
     ) -> dict[str, Any]:
         """Log in as somebody and, if there is code, run it in a kernel; see notebook.py for the answer."""
-        wanted = {"url": self.url, "certificate": CERTIFICATE, "login": login, "seconds": 120, **more}
+        wanted = {"url": self.url, "certificate": CERTIFICATE, "login": login, "seconds": 500, **more}
         wanted["password"] = password or self.passwords[login]
         if code is not None:
             wanted |= {"code": code, "kernel": kernel or self.kernel}
         text = base64.b64encode(json.dumps(wanted).encode()).decode()
-        driver = base64.b64encode(DRIVER.read_bytes()).decode()
-        put = f"umask 077; d=$(mktemp -d); echo {driver} | base64 -d > $d/n.py; echo {text} | base64 -d > $d/in;"
+        put = f"umask 077; d=$(mktemp -d); echo {text} | base64 -d > $d/in;"
+        for file in DRIVER:
+            put += f"echo {base64.b64encode(file.read_bytes()).decode()} | base64 -d > $d/{file.name};"
         with self.host.sudo():
-            done = self.host.run(f"{put} {self.python} $d/n.py < $d/in; rc=$?; rm -rf $d; exit $rc")
+            done = self.host.run(f"{put} {self.python} $d/notebook.py < $d/in; rc=$?; rm -rf $d; exit $rc")
         assert done.rc == 0, done.stderr
         return json.loads(done.stdout)
 
     def wait(self) -> None:
         """Wait until the hub answers through its proxy."""
+        name = self.url.removeprefix("https://")
+        ask = f"curl -sfk --max-time 5 -o /dev/null --resolve {name}:443:127.0.0.1 {self.url}/hub/api/health"
         end = time.monotonic() + 180
         while time.monotonic() < end:
-            if self.host.run(f"curl -sfk --max-time 5 -o /dev/null {self.url}/hub/api/health").rc == 0:
+            if self.host.run(ask).rc == 0:
                 return
             time.sleep(1)
         pytest.fail(f"the hub does not answer at {self.url}")

@@ -1,155 +1,112 @@
 """notebook.py: log in to the hub of this host as a member, run code in a kernel, print what came out as JSON.
 
-Runs on the host with the hub's own Python (tornado comes with it). Standard input is one JSON object:
+Runs on the host with the hub's own Python, beside a copy of datalab_visit.py. Standard input is one JSON object:
 url, certificate (the file that the proxy must present), login, password, code, seconds, and
 kernel (the id of a running one, or the name of a kernel to start).
+With `leave` the tab is closed so many seconds after the code was sent, whether it came to its end or not.
+With `fresh` the server is stopped first, so that a new one starts.
+With `server`, the login of somebody else, it uses that one's server.
+With `cookies` of an earlier visit, or with `token`, it does not log in; `login` then says whether these still hold.
+With `calls`, a list of method, path and body (or null), it sends these and `answers` has code and text of each.
+With `terminal`, a list of [TEXT, LINE], it types LINE into a new terminal once TEXT is there; `shown` is all of it.
 With `after`, a command, it runs that instead, waits, and tells whether the login still holds (inside).
-The answer has login (whether it succeeded), kernel (its id), kernels (names), output, died (whether it was killed).
+The answer has login (whether it succeeded), kernel (its id), kernels (names), output, died (whether it was killed),
+and with `keep` the cookies.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-import ssl
 import subprocess
 import sys
-import time
-import uuid
-from http.cookies import SimpleCookie
 from typing import Any
-from urllib.parse import urlencode
 
-from tornado.httpclient import AsyncHTTPClient, HTTPRequest, HTTPResponse
+from datalab_visit import Visit
 from tornado.websocket import websocket_connect
 
 
-class Visit:
-    """One member's cookies and requests."""
-
-    def __init__(self, url: str, certificate: str, login: str) -> None:
-        self.url, self.login = url, login
-        self.cookies: dict[tuple[str, str], str] = {}
-        # The host does not know the authority; the certificate itself is the anchor, and its names are checked.
-        self.tls = ssl.create_default_context(cafile=certificate)
-        self.tls.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-        self.client = AsyncHTTPClient()
-
-    def header(self, path: str) -> str:
-        """The Cookie header for a path; the longest matching cookie path wins for each name."""
-        fit = sorted((len(s), name, value) for (s, name), value in self.cookies.items() if path.startswith(s))
-        return "; ".join(f"{name}={value}" for name, value in {name: value for _, name, value in fit}.items())
-
-    def xsrf(self, path: str) -> str:
-        """The token against forged requests for a path."""
-        fit = [(len(s), v) for (s, n), v in self.cookies.items() if n == "_xsrf" and path.startswith(s)]
-        return max(fit)[1] if fit else ""
-
-    def request(self, path: str, **options: Any) -> HTTPRequest:
-        """A request that does not follow redirects, so that each cookie on the way is seen."""
-        headers = {"Cookie": self.header(path), "X-XSRFToken": self.xsrf(path), "Referer": self.url + path}
-        if "/api/" in path:
-            headers["Content-Type"] = "application/json"
-        settings = {"follow_redirects": False, "request_timeout": 60, "ssl_options": self.tls, **options}
-        return HTTPRequest(self.url + path, headers=headers, **settings)
-
-    async def send(self, path: str, **options: Any) -> HTTPResponse:
-        """Send one request, keep its cookies, follow redirects within the hub."""
-        for _ in range(12):
-            answer = await self.client.fetch(self.request(path, **options), raise_error=False)
-            for line in answer.headers.get_list("Set-Cookie"):
-                for name, morsel in SimpleCookie(line).items():
-                    self.cookies[morsel["path"].strip('"') or "/", name] = morsel.value.strip('"')
-            if answer.code not in (301, 302, 303):
-                return answer
-            path, options = answer.headers["Location"].removeprefix(self.url), {}
-        raise RuntimeError(f"too many redirects at {path}")
-
-    async def log_in(self, password: str) -> bool:
-        """Send the login form."""
-        await self.send("/hub/login")
-        form = urlencode({"username": self.login, "password": password, "_xsrf": self.xsrf("/hub/login")})
-        answer = await self.send("/hub/login?next=%2Fhub%2Fhome", method="POST", body=form)
-        return answer.code == 200 and b"login_submit" not in answer.body
-
-    async def start(self, seconds: float) -> None:
-        """Start the member's server if it does not run, and enter it."""
-        await self.send("/hub/home")
-        await self.send(f"/hub/api/users/{self.login}/server", method="POST", body="{}")
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            # A page, because only a page takes the steps that set the server's cookies.
-            await self.send(f"/user/{self.login}/lab")
-            answer = await self.send(f"/user/{self.login}/api/status")
-            if answer.code == 200:
-                return
-            await asyncio.sleep(0.5)
-        raise RuntimeError(f"the server of {self.login} did not start in {seconds} s: {answer.code}")
-
-    async def kernel(self, wanted: str) -> str:
-        """The id of a running kernel, or of a new one of that name."""
-        base = f"/user/{self.login}/api/kernels"
-        if (await self.send(f"{base}/{wanted}")).code == 200:
-            return wanted
-        answer = await self.send(base, method="POST", body=json.dumps({"name": wanted}))
-        if answer.code != 201:
-            raise RuntimeError(f"no kernel {wanted}: {answer.code} {answer.body[:300]!r}")
-        return json.loads(answer.body)["id"]
-
-    async def run(self, kernel: str, code: str, seconds: float) -> tuple[str, bool]:
-        """Run code; return what it printed or raised, and whether the kernel died over it."""
-        request = self.request(f"/user/{self.login}/api/kernels/{kernel}/channels")
-        request.url = request.url.replace("http", "ws", 1)
-        socket = await websocket_connect(request)
-        message = uuid.uuid4().hex
-        head = {"msg_id": message, "msg_type": "execute_request", "username": "", "version": "5.3", "date": ""}
-        content = {"code": code, "silent": False, "store_history": False, "user_expressions": {}, "allow_stdin": False}
-        body = {"header": {**head, "session": message}, "parent_header": {}, "metadata": {}, "content": content}
-        await socket.write_message(json.dumps({**body, "channel": "shell", "buffers": []}))
-        try:
-            return await asyncio.wait_for(collect(socket, message), seconds)
-        finally:
-            socket.close()
+async def call(visit: Visit, method: str, path: str, body: Any) -> tuple[int, str]:
+    """Code and text of the answer to one request; a page is visited first where a server's cookies are needed."""
+    if path.startswith("/user/"):
+        await visit.send(f"/user/{path.split('/')[2]}/lab")
+    text = None if body is None else json.dumps(body)
+    answer = await visit.send(path, method=method, body=text, allow_nonstandard_methods=True)
+    return answer.code, answer.body.decode(errors="replace")
 
 
-async def collect(socket: Any, message: str) -> tuple[str, bool]:
-    """Read until the answer and the idle state are there, or the kernel's end is announced."""
-    text, pending = "", {"reply", "idle"}
-    while pending:
-        raw = await socket.read_message()
-        if raw is None:
-            return text, True
-        got = json.loads(raw)
-        content = got["content"]
-        state = content.get("execution_state") if got["msg_type"] == "status" else None
-        if state in ("restarting", "autorestarting", "dead"):
-            return text, True
-        if got["parent_header"].get("msg_id") != message:
-            continue
-        text += content.get("text", "") if got["msg_type"] == "stream" else ""
-        text += f"{content['ename']}: {content['evalue']}" if got["msg_type"] == "error" else ""
-        pending -= {"reply"} if got["msg_type"] == "execute_reply" else set()
-        pending -= {"idle"} if state == "idle" else set()
-    return text, False
+async def type_in(visit: Visit, dialogue: list[list[str]], seconds: float) -> str:
+    """What a new terminal shows while each line is typed once the text before it is there."""
+    base = f"/user/{visit.server}"
+    name = json.loads((await visit.send(f"{base}/api/terminals", method="POST", body="{}")).body)["name"]
+    request = visit.request(f"{base}/terminals/websocket/{name}")
+    request.url = request.url.replace("http", "ws", 1)
+    socket = await websocket_connect(request, resolver=visit.resolver)
+    shown, looked = "", 0
+    for text, line in dialogue:
+        while (found := shown.find(text, looked)) < 0:
+            try:
+                raw = await asyncio.wait_for(socket.read_message(), seconds)
+            except TimeoutError:
+                raw = None
+            if raw is None:
+                raise RuntimeError(f"the terminal never showed {text!r}: {shown}")
+            kind, *rest = json.loads(raw)
+            shown += rest[0] if kind == "stdout" else ""
+        looked = found + len(text)
+        await socket.write_message(json.dumps(["stdin", f"{line}\r"]))
+    socket.close()
+    await visit.send(f"{base}/api/terminals/{name}", method="DELETE")
+    return shown
+
+
+async def enter(visit: Visit, wanted: dict[str, Any]) -> bool:
+    """Log in, or find out whether what an earlier visit got still opens the hub."""
+    if visit.token:
+        return (await visit.send("/hub/api/user")).code == 200
+    if "cookies" not in wanted:
+        return await visit.log_in(wanted["password"])
+    visit.cookies = {(path, name): value for path, name, value in wanted["cookies"]}
+    return await inside(visit)
+
+
+async def inside(visit: Visit) -> bool:
+    """Whether the hub shows its page instead of asking for a password."""
+    return b"login_submit" not in (await visit.send("/hub/home")).body
 
 
 async def main() -> dict[str, Any]:
     """Do what standard input says."""
     wanted = json.load(sys.stdin)
-    visit = Visit(wanted["url"], wanted["certificate"], wanted["login"])
-    if not await visit.log_in(wanted["password"]):
+    server, token = wanted.get("server", ""), wanted.get("token", "")
+    visit = Visit(wanted["url"], wanted["certificate"], wanted["login"], server=server, token=token)
+    if not await enter(visit, wanted):
         return {"login": False}
     result: dict[str, Any] = {"login": True}
     if "after" in wanted:
         subprocess.run(wanted["after"], check=True, capture_output=True)
         await asyncio.sleep(wanted["seconds"])
-        result["inside"] = b"login_submit" not in (await visit.send("/hub/home")).body
+        result["inside"] = await inside(visit)
+    if wanted.get("fresh") and not await visit.stop(wanted["seconds"]):
+        raise RuntimeError(f"the server of {visit.login} did not stop in {wanted['seconds']} s")
     if "code" in wanted:
         await visit.start(wanted["seconds"])
-        specs = json.loads((await visit.send(f"/user/{visit.login}/api/kernelspecs")).body)
+        specs = json.loads((await visit.send(f"/user/{visit.server}/api/kernelspecs")).body)
         kernel = await visit.kernel(wanted["kernel"])
-        output, died = await visit.run(kernel, wanted["code"], wanted["seconds"])
+        try:
+            output, died = await visit.run(kernel, wanted["code"], wanted.get("leave", wanted["seconds"]))
+        except TimeoutError:
+            if "leave" not in wanted:
+                raise
+            output, died = "", False
         result |= {"kernels": sorted(specs["kernelspecs"]), "kernel": kernel, "output": output.strip(), "died": died}
+    if "terminal" in wanted:
+        await visit.start(wanted["seconds"])
+        result["shown"] = await type_in(visit, wanted["terminal"], 60)
+    if "calls" in wanted:
+        result["answers"] = [await call(visit, *one) for one in wanted["calls"]]
+    if wanted.get("keep"):
+        result["cookies"] = [[path, name, value] for (path, name), value in visit.cookies.items()]
     return result
 
 

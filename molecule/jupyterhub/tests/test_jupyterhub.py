@@ -153,14 +153,20 @@ def test_a_configuration_that_does_not_hold_is_refused(hub, host: Host) -> None:
     check = f"{hub.python} /etc/jupyterhub/check_config.py"
     with host.sudo():
         assert host.run(f"{check} /etc/jupyterhub/jupyterhub_config.py").rc == 0
-        for wrong, why in (
-            ("c.JupyterHub.bind_urll = 'x'", "JupyterHub has no setting bind_urll"),
-            ("c.Spawnr.cpu_limit = 1", "there is no class Spawnr"),
-            ("c.JupyterHub.spawner_class = 'systemd'; c.SystemdSpawner.isolate_tmp = 'perhaps'", "isolate_tmp"),
+        for wrong, *why in (
+            (
+                (
+                    "c.JupyterHub.bind_urll = 'x'; c.Spawnr.cpu_limit = 1;"
+                    " c.JupyterHub.spawner_class = 'systemd'; c.SystemdSpawner.isolate_tmp = 'perhaps'"
+                ),
+                "JupyterHub has no setting bind_urll",
+                "there is no class Spawnr",
+                "isolate_tmp",
+            ),
             ("c.JupyterHub.port =", "SyntaxError"),
         ):
             host.check_output(f'echo "{wrong}" > /run/wrong.py')
             refused = host.run(f"{check} /run/wrong.py")
             assert refused.rc != 0
-            assert why in refused.stderr
+            assert [part for part in why if part not in refused.stderr] == []
         host.run("rm -f /run/wrong.py")

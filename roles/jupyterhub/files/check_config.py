@@ -30,10 +30,15 @@ def unknown_names(app: JupyterHub, config: Config) -> list[str]:
 
 def main(path: str) -> int:
     """Load a configuration as the hub would; return the number of faults."""
+    for name in (
+        "CONFIGPROXY_AUTH_TOKEN",
+        "DATALAB_HEALTH_SECRET",
+        "DATALAB_METRICS_TOKEN",
+    ):  # the unit sets the real ones
+        os.environ.setdefault(name, "not used")
     app = JupyterHub()
     app.raise_config_file_errors = True
     app.load_config_file(path)
-    os.environ.setdefault("CONFIGPROXY_AUTH_TOKEN", "not used")  # the unit sets the real one
     said = unknown_names(app, app.config)
     try:
         app.authenticator_class(config=app.config)

@@ -1,0 +1,7 @@
+"""The hub, visited by the people of this scenario."""
+
+from __future__ import annotations
+
+from tests.hosts import visits
+
+hub = visits.hub("yara,zeno", "sigma-spark", limit=1500)
