@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -117,12 +118,18 @@ class Visitor:
         self.page.goto(f"{self.setting.url}/user/{self.login}/lab?reset")
         expect(self.page.locator(".jp-Launcher-body")).to_be_visible(timeout=90_000)
 
-    def new_notebook(self) -> None:
-        """Open a notebook on the project's kernel."""
+    def new_notebook(self, generation: bool = True) -> None:
+        """Open a notebook on the project's kernel, whose name ends with its generation (since 0.2.0)."""
         title = f"{self.setting.project} · {self.setting.environment}"
-        self.page.locator(f".jp-LauncherCard[data-category='Notebook'][title='{title}']").click()
+        card = f"[title^='{title} (']" if generation else f"[title='{title}']"
+        self.page.locator(f".jp-LauncherCard[data-category='Notebook']{card}").click()
+        self.connected(re.escape(title) + (r" \([0-9a-f]{6}\)" if generation else ""))
+
+    def connected(self, title: str) -> None:
+        """Wait for the kernel, whose name is given as a pattern."""
         # A cell that is run before the kernel is connected is dropped without a word; only the status bar knows.
-        expect(self.page.locator("#jp-main-statusbar")).to_contain_text(f"{title} | Idle", timeout=60_000)
+        idle = re.compile(rf"{title} \| Idle")
+        expect(self.page.locator("#jp-main-statusbar")).to_contain_text(idle, timeout=60_000)
 
     def run_cell(self, code: str) -> str:
         """Type code in the last cell, run it, return what it printed."""

@@ -8,23 +8,23 @@ import json
 import re
 import subprocess
 import sys
-import threading
 import zipfile
 from collections.abc import Iterator
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.atelier.datalab.plugins.module_utils import _conda_engine
+from ansible_collections.atelier.datalab.plugins.module_utils import _conda_engine, _conda_sources
+from ansible_collections.atelier.datalab.plugins.modules import conda_env
 from packaging.requirements import Requirement
 
 from lab.channel import build, cpython
 from lab.channel.bytecode import Compiler
 from lab.channel.names import Target, conda_name, conda_version, match_spec
+from lab.channel.package import read_repodata, write_repodata
 from lab.channel.wheel import convert
+from tests.loopback import served
 
 ROOT = Path(__file__).resolve().parents[2]
 ENGINE = Path(importlib.util.find_spec("rattler").origin).parents[1]
@@ -151,16 +151,9 @@ def channel() -> Path:
 
 
 @pytest.fixture(scope="module")
-def served(channel: Path) -> Iterator[str]:
-    class Quiet(SimpleHTTPRequestHandler):
-        def log_message(self, *arguments: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(channel)))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}/"
-    server.shutdown()
-    server.server_close()
+def address(channel: Path) -> Iterator[str]:
+    with served(channel) as found:
+        yield found
 
 
 def test_repodata_tells_the_truth(channel: Path) -> None:
@@ -178,19 +171,21 @@ def test_second_build_is_from_the_cache(channel: Path) -> None:
     assert said == []
 
 
-def ask(operation: str, served: str, cache: Path, environments: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+def ask(operation: str, address: str, cache: Path, environments: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     request = {
         "operation": operation, "engine": str(ENGINE), "cache": str(cache), "environments": environments,
-        "mirrors": {"https://conda.anaconda.org/conda-forge": [served]},
+        "virtual": conda_env.ARGUMENTS["virtual_packages"]["default"],
+        **_conda_sources.prepare({"mirrors": {"conda-forge": [address]}}),
     }  # fmt: skip
     answers = _conda_engine.call(Path(_conda_engine.__file__).read_text(), request)
     assert not [a["error"] for a in answers.values() if "error" in a]
     return answers
 
 
-def test_environments_solve_install_and_run(served: str, tmp_path: Path) -> None:
-    wanted = [{"name": n, "packages": p, "channels": ["conda-forge"], "lock": "", "keep": ""} for n, p in SPECS.items()]
-    solved = ask("solve", served, tmp_path / "cache", wanted)
+def test_environments_solve_install_and_run(address: str, tmp_path: Path) -> None:
+    new = {"channels": ["conda-forge"], "lock": "", "keep": "", "refresh": False}
+    wanted = [{"name": n, "packages": p, **new} for n, p in SPECS.items()]
+    solved = ask("solve", address, tmp_path / "cache", wanted)
     versions = {name: {p["name"]: p["version"] for p in answer["packages"]} for name, answer in solved.items()}
     assert versions["hub"]["jupyterhub-base"].startswith("6.")
     assert versions["hub"]["configurable-http-proxy"].startswith("5.3")
@@ -206,7 +201,7 @@ def test_environments_solve_install_and_run(served: str, tmp_path: Path) -> None
         }
         for n, a in solved.items()
     ]
-    ask("install", served, tmp_path / "cache", places)
+    ask("install", address, tmp_path / "cache", places)
     hub = "import ssl, sqlite3, jupyterhub, systemdspawner, jupyterhub_idle_culler, pamela"
     for command in (
         ["hub/bin/python", "-I", "-c", hub],
@@ -222,6 +217,16 @@ def test_environments_solve_install_and_run(served: str, tmp_path: Path) -> None
             [tmp_path / command[0], *command[1:]], env=environment, capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stderr
+
+
+def test_a_channel_made_from_another_leaves_it_alone(tmp_path: Path) -> None:
+    """Copies share files by hard links; the one with Spark is such a copy."""
+    write_repodata(tmp_path / "one", [("noarch", "a-1-0.conda", {"name": "a"})])
+    build.copy(tmp_path / "one", tmp_path / "other")
+    records = read_repodata(tmp_path / "one")
+    write_repodata(tmp_path / "other", [*records, ("noarch", "b-1-0.conda", {"name": "b"})])
+    assert read_repodata(tmp_path / "one") == records
+    assert len(read_repodata(tmp_path / "other")) == 2
 
 
 def test_command_line(channel: Path) -> None:

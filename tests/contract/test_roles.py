@@ -68,6 +68,32 @@ class TestRole:
         for path in [*role.glob("tasks/*.yml"), *role.glob("templates/*"), *role.glob("defaults/*.yml")]:
             assert not re.search(r"\bgroups[.\[]|role_(bastion|workstation)", path.read_text()), path
 
+    def test_converges_on_a_hardened_host(self, role: Path) -> None:
+        """A scenario of the role's name applies it to hosts of approved images."""
+        plays = yaml.safe_load((ROOT / "molecule" / role.name / "converge.yml").read_text())
+        applied = [
+            r["role"]
+            for play in plays
+            if play["hosts"].startswith("plain")
+            for r in play.get("roles", [])
+            if "role" in r
+        ]
+        assert f"atelier.datalab.{role.name}" in applied
+
+
+def test_every_scenario_looks_at_the_hardening() -> None:
+    """The shared tests run in each scenario's verify step; no scenario leaves that step out or names other tests."""
+    config = load(ROOT / ".config/molecule/config.yml")
+    extra = config["verifier"]["additional_files_or_dirs"]
+    scenarios = sorted(ROOT.glob("molecule/*/molecule.yml"))
+    assert len(scenarios) >= len(ROLES)
+    for scenario in scenarios:
+        own = load(scenario)
+        found = [(scenario.parent / "tests" / path).resolve() for path in extra]
+        assert ROOT / "tests/hosts/test_hardened.py" in found
+        assert "verifier" not in own, scenario
+        assert "verify" in own.get("scenario", config["scenario"])["test_sequence"], scenario
+
 
 def test_product_does_not_know_the_lab() -> None:
     """Only the endpoint and the address differ between AWS and the embedded cloud."""

@@ -300,7 +300,7 @@ WAITING = {
     "Handle": {"Type": "AWS::CloudFormation::WaitConditionHandle"},
     "Wait": {
         "Type": "AWS::CloudFormation::WaitCondition",
-        "Properties": {"Handle": {"Ref": "Handle"}, "Timeout": "60", "Count": 1},
+        "Properties": {"Handle": {"Ref": "Handle"}, "Timeout": "600", "Count": 1},
     },
 }
 
@@ -338,6 +338,7 @@ def test_a_stack_in_progress_is_named_with_the_remedy(cfn: Any, run: Run) -> Non
     signal(cfn, "busy")
 
 
+@pytest.mark.slow
 def test_killed_half_way_the_next_run_waits_and_carries_on(
     cfn: Any, run: Run, environment: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -44,21 +44,29 @@ def ansible(*command: str | Path, check: bool = True, **env: str) -> subprocess.
 
 
 def site(*arguments: str | Path, inventory: Path | None = None, check: bool = True) -> dict[str, Any]:
-    """Run site.yml and return its report: `rc`, `stats` per host, `changed` and `failed` as (host, task, result)."""
+    """Run site.yml and return its report, see play()."""
+    return play("site.yml", "-i", inventory or ROOT / "inventories" / ENVIRONMENT, *arguments, check=check)
+
+
+def play(playbook: str | Path, *arguments: str | Path, check: bool = True, **env: str) -> dict[str, Any]:
+    """Run a playbook; return `rc`, `stats` per host, `warnings`, and `changed`, `failed` and `all` as
+    (host, task, result). Of a run that was killed there is only `rc`."""
     done = ansible(
-        "ansible-playbook", "site.yml", "-i", inventory or ROOT / "inventories" / ENVIRONMENT, *arguments,
-        check=check, ANSIBLE_STDOUT_CALLBACK="ansible.posix.json",
-    )  # fmt: skip
-    report, _ = json.JSONDecoder().raw_decode(done.stdout[done.stdout.index("{\n") :])
+        "ansible-playbook", playbook, *arguments, check=check, ANSIBLE_STDOUT_CALLBACK="ansible.posix.json", **env
+    )
+    if done.returncode < 0:
+        return {"rc": done.returncode}
+    found, _ = json.JSONDecoder().raw_decode(done.stdout[done.stdout.index("{\n") :])
     results = [
         (host, task["task"]["name"], result)
-        for play in report["plays"]
+        for play in found["plays"]
         for task in play["tasks"]
         for host, result in task["hosts"].items()
     ]
     return {
         "rc": done.returncode,
-        "stats": report["stats"],
+        "warnings": [text for _, _, result in results for text in result.get("warnings", [])],
+        "stats": found["stats"],
         "changed": [r for r in results if r[2].get("changed")],
         "failed": [r for r in results if r[2].get("failed")],
         "all": results,

@@ -18,6 +18,8 @@ import pytest
 from lab import launcher
 from tests.contract.emulator.conftest import CORE_IT, PUBLIC_NETWORK, Cloud, free_port
 
+pytestmark = pytest.mark.slow
+
 IMAGE = {"owner": CORE_IT, "name": "kept", "tags": {"CoreIT": "approved"}, "creation_date": "2026-11-01T06:00:00.000Z"}
 RESOURCES: dict[str, Any] = {
     "Vpc": {"Type": "AWS::EC2::VPC", "Properties": {"CidrBlock": "10.99.0.0/16"}},
