@@ -7,7 +7,6 @@ import os
 import re
 import shlex
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,16 +20,9 @@ from lab.company.base import ADDRESS, INSIDE
 from lab.company.oidc import Oidc
 from lab.company.slapd import ADMIN, SUFFIX, Slapd
 from tests.hosts import LAB
+from tests.waiting import until
 
 PEOPLE = yaml.safe_load((LAB.checkout / "molecule/authentication/people.json").read_text(encoding="utf-8"))
-
-
-def until(condition: Callable[[], Any], seconds: float = 30) -> None:
-    """Wait until a condition holds."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, f"not so after {seconds} s"
-        time.sleep(0.5)
 
 
 class Directory:

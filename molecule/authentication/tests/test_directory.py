@@ -10,7 +10,8 @@ import pytest
 
 from lab.company.slapd import LOOKUP, SUFFIX
 from tests.hosts import plain
-from tests.hosts.company import groups_of, log_of, passwords, runs, until
+from tests.hosts.company import groups_of, log_of, passwords, runs
+from tests.waiting import until
 
 testinfra_hosts = plain.hosts()[:1]
 WRONG = "Invalid username or password"

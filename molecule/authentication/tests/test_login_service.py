@@ -13,7 +13,8 @@ from playwright.sync_api import Error, Page, expect
 
 from tests.hosts import plain
 from tests.hosts.browser import shot
-from tests.hosts.company import groups_of, log_of, passwords, runs, until
+from tests.hosts.company import groups_of, log_of, passwords, runs
+from tests.waiting import until
 
 testinfra_hosts = plain.hosts()[1:2]
 HUB = "https://plain-debian13.molecule.example.com"

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import boto3
 import pytest
 
 from tests.hosts.platform import ALPHA, BETA, LAB, ROOT, ansible, host, instance, site
+from tests.waiting import until
 
 
 def containers_up() -> set[str]:
@@ -18,25 +18,18 @@ def containers_up() -> set[str]:
     return set(names.stdout.split())
 
 
-def wait_for(what: str, condition: Callable[[], bool], seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, f"not within {seconds} s: {what}"
-        time.sleep(0.5)
-
-
 def stop(name: str) -> str:
     identifier = instance(name)["InstanceId"]
     boto3.client("ec2").stop_instances(InstanceIds=[identifier])
-    wait_for(f"the host of {name} goes away", lambda: LAB.namespace(identifier) not in containers_up())
+    until(lambda: LAB.namespace(identifier) not in containers_up(), 60)
     return identifier
 
 
 def start(name: str) -> None:
     identifier = instance(name)["InstanceId"]
     boto3.client("ec2").start_instances(InstanceIds=[identifier])
-    wait_for(f"the host of {name} comes back", lambda: LAB.namespace(identifier) in containers_up())
-    wait_for("systemd has started", lambda: host(name).run("systemctl is-system-running").stdout.strip() == "running")
+    until(lambda: LAB.namespace(identifier) in containers_up(), 60)
+    until(lambda: host(name).run("systemctl is-system-running").stdout.strip() == "running", 60)
     host(name).run_expect([0], "findmnt /srv/data")
 
 

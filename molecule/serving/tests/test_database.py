@@ -11,8 +11,9 @@ from testinfra.host import Host
 
 from lab.company.postgresql import Postgresql
 from tests.hosts import LAB, plain
-from tests.hosts.company import log_of, until
+from tests.hosts.company import log_of
 from tests.hosts.platform import ROOT
+from tests.waiting import until
 
 testinfra_hosts = plain.hosts()[:1]
 SECRET = "/etc/jupyterhub/secrets/pgpass"  # noqa: S105 - a path

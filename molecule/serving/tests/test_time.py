@@ -21,8 +21,8 @@ from testinfra.host import Host
 from lab import landing_zone
 from tests.browser.conftest import Setting, Visitor
 from tests.hosts import LAB, plain
-from tests.hosts.company import until
 from tests.hosts.platform import ROOT, play
+from tests.waiting import until
 
 testinfra_hosts = plain.hosts()[1:2]
 IDLE, EVERY, AGE = 24, 5, 100

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import shlex
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,16 +53,3 @@ def people(hub: Any, host: Host) -> People:
     found = People(host, hub.url, tokens)
     hub.visit("pia", "open('/tmp/of-pia', 'w').close()")
     return found
-
-
-@pytest.fixture
-def soon() -> Callable[..., None]:
-    """Wait for a condition that must hold within seconds."""
-
-    def wait(what: str, condition: Callable[[], bool], seconds: float = 10) -> None:
-        end = time.monotonic() + seconds
-        while not condition():
-            assert time.monotonic() < end, f"not within {seconds} s: {what}"
-            time.sleep(0.3)
-
-    return wait

@@ -13,7 +13,7 @@ from testinfra.host import Host
 
 from tests.hosts import plain
 from tests.hosts.browser import hub_of, shot
-from tests.hosts.company import until
+from tests.waiting import until
 
 testinfra_hosts = plain.hosts()[1:2]
 SERVER, FILE = "/user/kappa-collab", "together.ipynb"

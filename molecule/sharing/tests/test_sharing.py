@@ -9,6 +9,7 @@ import pytest
 from testinfra.host import Host
 
 from tests.hosts import plain
+from tests.waiting import until
 
 testinfra_hosts = plain.hosts()
 SHARED, READ_ONLY = "/srv/data/projects/kappa", "/srv/data/reference/kappa/survey"
@@ -117,18 +118,18 @@ def test_hub_api_shows_and_does_nothing_for_others(people) -> None:
     assert people.status("quim", "/hub/api/users/kappa-collab") == 200
 
 
-def test_a_server_is_shared_with_a_colleague_only(people, soon) -> None:
+def test_a_server_is_shared_with_a_colleague_only(people) -> None:
     """By name, inside the project, until it is revoked; a code that anybody could use is not to be had."""
     assert people.status("quim", "/user/pia/api/status") == 403
     assert people.ask("pia", "POST", "/hub/api/shares/pia/", {"user": "quim"})[0] == 200
     try:
-        soon("quim enters pia's server", lambda: people.status("quim", "/user/pia/api/status") == 200)
+        until(lambda: people.status("quim", "/user/pia/api/status") == 200, 10)
         assert people.ask("quim", "POST", "/hub/api/shares/pia/", {"user": "tess"})[0] in (403, 404), (
             "a guest shares on"
         )
     finally:
         assert people.ask("pia", "PATCH", "/hub/api/shares/pia/", {"user": "quim"})[0] == 200
-    soon("quim is out again", lambda: people.status("quim", "/user/pia/api/status") == 403)
+    until(lambda: people.status("quim", "/user/pia/api/status") == 403, 10)
     for stranger in ({"user": "ruth"}, {"group": "proj-lambda"}):
         assert people.ask("pia", "POST", "/hub/api/shares/pia/", stranger)[0] == 403
     assert people.ask("pia", "POST", "/hub/api/share-codes/pia/", {})[0] == 404

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import os
 import re
 import secrets
 import ssl
-import sys
 import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from types import ModuleType
 from typing import Any, Self
 from urllib.error import URLError
 from urllib.request import Request, urlopen
@@ -22,26 +18,12 @@ import pytest
 from playwright.sync_api import expect
 from testinfra.host import Host
 
-from tests.hosts import LAB
+from tests.browser import conftest as browser
+from tests.hosts import LAB, visits
 from tests.hosts.platform import ROOT
 
-os.environ.setdefault("ATELIER_HUB_MEMBERS", "ines,otto")
-
-
-def borrowed(name: str, path: str) -> ModuleType:
-    """The helpers of another folder of tests."""
-    spec = importlib.util.spec_from_file_location(name, ROOT / path)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses look there
-    spec.loader.exec_module(module)
-    return module
-
-
-visits = borrowed("hub_visits", "molecule/jupyterhub/tests/conftest.py")
-browser = borrowed("browser_visits", "tests/browser/conftest.py")
-hub, playwright = visits.hub, browser.playwright
+playwright = browser.playwright
+hub = visits.hub("ines,otto", "delta-base")
 NAME = "upgraded"
 
 
