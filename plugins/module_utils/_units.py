@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+
 
 def read_states(text: str) -> dict[str, dict[str, str]]:
     """Properties by unit from ``systemctl show`` of several units (blocks parted by an empty line)."""
@@ -13,25 +15,28 @@ def read_states(text: str) -> dict[str, dict[str, str]]:
 
 
 def started_at(properties: dict[str, str]) -> float:
-    """Seconds since 1970 at which the unit last became active, 0 when it never did.
+    """Seconds since 1970 at which the unit last began to run its program, 0 when it never did.
 
-    >>> started_at({"ActiveEnterTimestamp": "@1700000000"})
-    1700000000.0
+    A unit may become active long after its program has read its files; a timer has no program.
+
+    >>> started_at({"ExecMainStartTimestamp": "Thu 1970-01-01 00:00:01.500000 UTC"})
+    1.5
     """
-    stamp = properties.get("ActiveEnterTimestamp", "")
-    return float(stamp[1:]) if stamp.startswith("@") else 0.0
+    for name in ("ExecMainStartTimestamp", "ActiveEnterTimestamp"):
+        if stamp := properties.get(name):
+            return datetime.datetime.strptime(f"{stamp}+0000", "%a %Y-%m-%d %H:%M:%S.%f UTC%z").timestamp()
+    return 0.0
 
 
 def verdict(properties: dict[str, str], newest: float, restart: bool) -> tuple[str, str]:
     """What to do with a unit ("", "start" or "restart") and why.
 
-    :param newest: time of the newest file that the unit reads. systemd's stamp has whole seconds, so a file of
-        the same second as the start counts as read: the unit is started after its files are written.
+    :param newest: time of the newest file that the unit reads.
     """
     if restart:
         return "restart", "its files change"
     if properties.get("ActiveState") not in ("active", "activating", "reloading"):
         return "start", f"it is {properties.get('ActiveState', 'unknown')}"
-    if int(newest) > started_at(properties):
+    if newest > started_at(properties):
         return "restart", "a file is newer than its start"
     return "", ""

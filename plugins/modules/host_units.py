@@ -91,7 +91,7 @@ ARGUMENTS = {
         },
     }
 }
-PROPERTIES = "Id,LoadState,ActiveState,UnitFileState,NeedDaemonReload,ActiveEnterTimestamp"
+PROPERTIES = "Id,LoadState,ActiveState,UnitFileState,NeedDaemonReload,ExecMainStartTimestamp,ActiveEnterTimestamp"
 
 
 def journal(module: AnsibleModule, unit: str) -> str:
@@ -122,7 +122,7 @@ def converge(module: AnsibleModule) -> list[str]:
     """Bring the units to the state of the disk; return the changes in words."""
     units = module.params["units"]
     _, text = run(
-        module, ["systemctl", "show", "--timestamp=unix", "--property", PROPERTIES, *[u["name"] for u in units]]
+        module, ["systemctl", "show", "--timestamp=us+utc", "--property", PROPERTIES, *[u["name"] for u in units]]
     )
     states = read_states(text)
     said: list[str] = []
