@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import boto3
 
@@ -94,6 +96,14 @@ class Host:
     def put(self, source: Path, target: str) -> None:
         """Copy a file or folder into the host."""
         subprocess.run(["podman", "cp", str(source), f"{self.container}:{target}"], check=True)
+
+    def visit(self, python: str, program: str, **wanted: Any) -> Any:
+        """Run a program of this folder beside datalab_visit.py with a hub's Python; JSON in, JSON out."""
+        self.run("mkdir", "-p", "/root/bench")
+        self.put(ROOT / "roles/jupyterhub/files/datalab_visit.py", "/root/bench/datalab_visit.py")
+        self.put(ROOT / "tests/bench" / program, f"/root/bench/{program}")
+        said = self.run(python, f"/root/bench/{program}", data=json.dumps(wanted))
+        return json.loads(said.splitlines()[-1])
 
 
 @contextmanager

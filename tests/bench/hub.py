@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from tests.bench.fresh import ROOT, Host, playbook
+from tests.bench.fresh import Host, playbook
 
 DATA_PACKAGES = ["numpy", "pandas", "scikit-learn"]
 CERTIFICATE = "/etc/jupyterhub/tls/certificate.pem"
@@ -60,10 +60,6 @@ class Hub:
         playbook(self.environment, "tests/bench/hub.yml", "--skip-tags", "lock", "-e", f"@{self.told}")
 
     def visit(self, program: str, **wanted: Any) -> Any:
-        """Run a program of this folder beside datalab_visit.py on the host, with the hub's Python; return its JSON."""
+        """Run a program of this folder as a member, with the hub's Python; see Host.visit."""
         settings = {"certificate": CERTIFICATE, "url": "https://localhost", "password": self.password}
-        self.host.run("mkdir", "-p", "/root/bench")
-        self.host.put(ROOT / "roles/jupyterhub/files/datalab_visit.py", "/root/bench/datalab_visit.py")
-        self.host.put(ROOT / "tests/bench" / program, f"/root/bench/{program}")
-        said = self.host.run(PYTHON, f"/root/bench/{program}", data=json.dumps({**settings, **wanted}))
-        return json.loads(said.splitlines()[-1])
+        return self.host.visit(PYTHON, program, **settings, **wanted)
