@@ -162,7 +162,7 @@ def socket_in(namespace: str, bind: tuple[str, int], *, listen: bool = False) ->
             result.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         result.bind(bind)
         if listen:
-            result.listen(128)
+            result.listen(1024)
     except OSError:
         result.close()
         raise

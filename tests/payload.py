@@ -32,7 +32,7 @@ def write_payload(file: Path, module: str, options: dict[str, Any], check: bool 
     return file
 
 
-def run_payload(file: Path) -> dict[str, Any]:
+def run_payload(file: Path, python: str = sys.executable) -> dict[str, Any]:
     """Run a payload to its end; return the module's result, which may be a failure."""
-    done = subprocess.run([sys.executable, file], capture_output=True, text=True, check=False)
+    done = subprocess.run([python, file], capture_output=True, text=True, check=False)
     return json.loads(done.stdout)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import inspect
 import os
 import shutil
+import threading
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ansible_collections.atelier.datalab.plugins.module_utils import _conda_report, _conda_sources
 from ansible_collections.atelier.datalab.plugins.module_utils._conda import (
@@ -38,6 +39,9 @@ from ansible_collections.atelier.datalab.plugins.module_utils._conda_store impor
     write_lock,
     write_report,
 )
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 _SHOWN = 5  # files named in a line
 LOCKING_SECONDS = 120  # how long a solve waits for another one that uses the same folder
@@ -106,6 +110,7 @@ class Converger:
         self.check = check
         self.scratch = scratch
         self.warnings: list[str] = []
+        self.installing = threading.Lock()
 
     def engine(self) -> Path | None:
         """Return the engine's folder, None when there is none."""
@@ -294,15 +299,26 @@ class Converger:
         return answers
 
     def apply(self, plans: list[Plan], descriptor: int) -> None:
-        """Carry the plans out, one environment after the other; ``descriptor`` holds the lock."""
+        """Carry the plans out; ``descriptor`` holds the lock.
+
+        Raises:
+            CondaError: names what could not be built; the others are in service.
+        """
         os.umask(0o022)  # everybody on the host reads environments
+        built = self._build_all([plan for plan in plans if plan.build], descriptor)
+        errors = []
         for plan in plans:
-            if plan.build:
-                self._build(plan, descriptor)
-            if plan.write:
-                write_lock(plan.write, plan.lock)
-            elif plan.changed:
-                self._switch(plan)
+            try:
+                if plan.build:
+                    built[plan.spec.name].result()
+                if plan.write:
+                    write_lock(plan.write, plan.lock)
+                elif plan.changed:
+                    self._switch(plan)
+            except (CondaError, OSError) as error:
+                errors.append(str(error))
+        if errors:
+            raise CondaError("\n".join(errors))
         if any(plan.build or plan.switch for plan in plans):
             write_report(self.root, inspect.getsource(_conda_report), self.options["command"])
         if any(plan.build for plan in plans):
@@ -310,6 +326,15 @@ class Converger:
                 prune_packages(self.root)
             except OSError as error:
                 self.warnings.append(f"unused packages could not be removed from {self.root}/pkgs: {error}")
+
+    def _build_all(self, plans: list[Plan], descriptor: int) -> dict[str, Future[None]]:
+        """Build side by side, as many as there are processors; return what became of each by its name."""
+        if not plans:
+            return {}
+        from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - a run that changes nothing does without
+
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            return {plan.spec.name: pool.submit(self._build, plan, descriptor) for plan in plans}
 
     def _build(self, plan: Plan, descriptor: int) -> None:
         environment = plan.environment
@@ -328,7 +353,8 @@ class Converger:
             forget_packages(self.root, owners(prefix, altered(prefix)))
         pip = Lock.parse(plan.lock).pip
         try:
-            self._call("install", self.root / "pkgs", [wanted], (descriptor,))
+            with self.installing:  # the disk is what holds it up
+                self._call("install", self.root / "pkgs", [wanted], (descriptor,))
             if pip:
                 from ansible_collections.atelier.datalab.plugins.module_utils import _conda_pip  # noqa: PLC0415
 

@@ -151,12 +151,18 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
         """Say nothing: the answer alone goes to standard output."""
 
 
+class _Server(http.server.ThreadingHTTPServer):
+    # The library knocks for all packages at once; a knock that finds no room waits for seconds before the next.
+    request_queue_size = 1024
+    daemon_threads = True
+
+
 def _served(directory: str) -> str:
     """Serve a ``file://`` directory on loopback while this process lives; return the address."""
     # Not through a proxy.
     os.environ["no_proxy"] = os.environ["NO_PROXY"] = f"{os.environ.get('no_proxy', '')},127.0.0.1".lstrip(",")
     handler = functools.partial(_Quiet, directory=urllib.parse.urlsplit(directory).path)
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server = _Server(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return f"http://127.0.0.1:{server.server_port}/"
 

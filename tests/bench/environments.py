@@ -29,6 +29,7 @@ from tests.loopback import served
 from tests.payload import ROOT, run_payload, write_payload
 
 RUNS = 3
+HOSTS_PYTHON = "/usr/bin/python3"  # what Ansible runs modules with on a host
 FIRST = ["ipykernel", "jupyterlab=4", "numpy", "pandas", "scikit-learn"]
 SECOND = [*FIRST, "nbgitpuller"]
 SPECS = {"first": FIRST, "second": SECOND}
@@ -107,10 +108,10 @@ class Ours(Contender):
         return result
 
     def converge(self, spec: str) -> None:
-        self._checked(run_payload(self.payloads[spec]))
+        self._checked(run_payload(self.payloads[spec], HOSTS_PYTHON))
 
     def back(self) -> None:
-        self._checked(run_payload(self.payloads["back"]))
+        self._checked(run_payload(self.payloads["back"], HOSTS_PYTHON))
 
     def python(self) -> Path:
         return self.environment / "lab/current/bin/python"

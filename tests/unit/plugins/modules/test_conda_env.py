@@ -557,6 +557,15 @@ class TestFaults:
         assert "extra" in message
         assert "a package is corrupt" in message
 
+    def test_what_fails_holds_up_none_of_the_others(self, host: Host) -> None:
+        path = next(host.channel.folder.glob("noarch/extra-*.conda"))
+        path.write_bytes(path.read_bytes()[:200])
+        others = [{"name": name, "packages": ["extra"]} for name in ("first", "second")]
+        message = self.fails(host, others[0], {"name": "good", "packages": ["base"]}, others[1])
+        assert [line.partition(":")[0] for line in message.splitlines()] == ["environment first", "environment second"]
+        assert host.read("good", "base") == "base 1.0"
+        assert not host.prefix("first").exists()
+
     def test_package_missing_from_the_mirror(self, host: Host) -> None:
         next(host.channel.folder.glob("noarch/extra-*.conda")).unlink()
         assert "the channel does not answer" in self.fails(host, BOTH)
