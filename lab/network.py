@@ -55,6 +55,8 @@ class Network:
                 self._ip("addr", "add", f"{address}/24", "dev", "corp0")
         self._ip("link", "set", "corp0", "up")
         self._inside("sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv4.conf.all.send_redirects=0")
+        # Where the kernel has it, a frame would be judged twice; where it has not, not at all. All go by the router.
+        self._inside("sysctl", "-eqw", "net.bridge.bridge-nf-call-iptables=0")
 
     def ensure_subnet(self, subnet: str, cidr: str) -> str:
         """Make the bridge of a subnet and return its name."""
