@@ -25,7 +25,7 @@ from lab.network import Network
 from lab.shell import run, succeeds
 from lab.volumes import Volumes
 
-COMMANDS = ("podman", "runc", "ip", "losetup", "mmdebstrap", "openssl", "sysctl")
+COMMANDS = ("podman", "runc", "ip", "nft", "losetup", "mmdebstrap", "openssl", "sysctl")
 WATCHES = Path("/proc/sys/fs/inotify/max_user_instances")
 ENOUGH_WATCHES = 1024
 SETTLE_SECONDS = 90

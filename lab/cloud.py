@@ -21,6 +21,25 @@ class Volume:
 
 
 @dataclass(frozen=True)
+class Permission:
+    """What a rule of a security group opens, to networks and to members of groups."""
+
+    protocol: str  # tcp, udp, icmp, -1 for all, or a number
+    first: int | None  # ports, None for all
+    last: int | None
+    networks: tuple[str, ...]
+    groups: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class SecurityGroup:
+    """A security group's rules."""
+
+    ingress: tuple[Permission, ...]
+    egress: tuple[Permission, ...]
+
+
+@dataclass(frozen=True)
 class Instance:
     """An instance as its host needs it."""
 
@@ -35,6 +54,7 @@ class Instance:
     fqdn: str = ""
     public_address: str = ""
     volumes: tuple[Volume, ...] = ()
+    groups: tuple[str, ...] = ()  # ids of its security groups
 
 
 @dataclass(frozen=True)
@@ -45,6 +65,7 @@ class Snapshot:
     volumes: frozenset[str]
     records: dict[str, dict[str, str]]  # VPC id -> name -> address
     vpcs: dict[str, str]  # instance id -> VPC id
+    groups: dict[str, SecurityGroup]
 
 
 class Cloud:
@@ -82,6 +103,10 @@ class Cloud:
             frozenset(v["VolumeId"] for v in volumes),
             {vpc: {k: v for names in found.values() for k, v in names.items()} for vpc, found in zones.items()},
             {i["InstanceId"]: i.get("VpcId", "") for i in raw},
+            {
+                g["GroupId"]: SecurityGroup(permissions(g["IpPermissions"]), permissions(g["IpPermissionsEgress"]))
+                for g in self._all("describe_security_groups", "SecurityGroups")
+            },
         )
 
     def images(self) -> dict[str, str]:
@@ -128,6 +153,18 @@ def tags(item: dict[str, Any]) -> dict[str, str]:
     return {t["Key"]: t["Value"] for t in item.get("Tags", [])}
 
 
+def permissions(items: list[dict[str, Any]]) -> tuple[Permission, ...]:
+    """Make Permissions of what DescribeSecurityGroups answers."""
+    return tuple(
+        Permission(
+            str(item["IpProtocol"]), item.get("FromPort"), item.get("ToPort"),
+            tuple(network["CidrIp"] for network in item.get("IpRanges", [])),
+            tuple(pair["GroupId"] for pair in item.get("UserIdGroupPairs", [])),
+        )
+        for item in items
+    )  # fmt: skip
+
+
 def instance_from(
     item: dict[str, Any], cidr: str, volumes: list[dict[str, Any]], public: dict[str, str], domain: str
 ) -> Instance:
@@ -148,4 +185,5 @@ def instance_from(
         cidr=cidr, image=item.get("ImageId", ""), name=name, role=labels.get("Role", ""),
         fqdn=f"{name}.{domain}" if name and domain else "",
         public_address=public.get(identifier, ""), volumes=tuple(sorted(attached, key=lambda v: v.id)),
+        groups=tuple(group["GroupId"] for group in item.get("SecurityGroups", [])),
     )  # fmt: skip

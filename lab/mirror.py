@@ -13,7 +13,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from lab import forwarders, images, launcher, plan, processes, seeds, state
+from lab import firewall, forwarders, images, launcher, plan, processes, seeds, state
 from lab.cloud import Cloud, Snapshot
 from lab.errors import LabError
 from lab.hosts import Container, Hosts
@@ -48,6 +48,7 @@ class Mirror:
         self.slots = asyncio.Semaphore(TOGETHER)
         self.channel: forwarders.ChannelServer | None = None
         self.router = 0
+        self.rules = (0, "")
         self.cloud: tuple[str, Cloud] | None = None
         self.trouble = ""
         self.ending = False
@@ -92,6 +93,7 @@ class Mirror:
         snapshot = await asyncio.to_thread(self.cloud[1].read)
         if not self.looked:  # something happened since we looked: what we saw may be old
             return
+        await self._enforce(snapshot)
         todo = plan.make(snapshot.instances, self._actual(), self._disks(snapshot))
         for action in todo.actions:
             self._start(action, snapshot, self.cloud[1])
@@ -99,6 +101,14 @@ class Mirror:
         self._write_hosts_files(snapshot, [i.id for i in running])
         await self._forward(snapshot, [i for i in running if i.state == "running"])
         self._write_state(todo)
+
+    async def _enforce(self, snapshot: Snapshot) -> None:
+        """Give the router the security groups' rules when they or it have changed."""
+        up = [i for i in snapshot.instances.values() if i.state in plan.RUNNING]
+        rules = (self.router, firewall.ruleset(up, snapshot.groups))
+        if rules != self.rules:
+            await asyncio.to_thread(self.hosts.network.enforce, rules[1])
+            self.rules = rules
 
     async def _look(self) -> None:
         """Ask podman and the kernel what there is, when something happened or it is long ago."""

@@ -54,7 +54,9 @@ class Network:
             for address in (CORPORATE_ROUTER, CHANNEL_ADDRESS, CLIENT_ADDRESS):
                 self._ip("addr", "add", f"{address}/24", "dev", "corp0")
         self._ip("link", "set", "corp0", "up")
-        run("ip", "netns", "exec", self.router, "sysctl", "-qw", "net.ipv4.ip_forward=1")
+        self._inside("sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv4.conf.all.send_redirects=0")
+        # Where the kernel has it, a frame would be judged twice; where it has not, not at all. All go by the router.
+        self._inside("sysctl", "-eqw", "net.bridge.bridge-nf-call-iptables=0")
 
     def ensure_subnet(self, subnet: str, cidr: str) -> str:
         """Make the bridge of a subnet and return its name."""
@@ -70,6 +72,9 @@ class Network:
                 self._ip("link", "del", link["ifname"])
             self._ip("link", "add", bridge, "type", "bridge")
             self._ip("addr", "add", f"{gateway(cidr)}/{cidr.split('/')[1]}", "dev", bridge)
+            # Hosts of one subnet meet in the router too, which answers for all of them: its rules are for everybody.
+            settings = [f"net.ipv4.conf.{bridge}.{name}" for name in ("proxy_arp_pvlan=1", "send_redirects=0")]
+            self._inside("sysctl", "-qw", *settings)
         self._ip("link", "set", bridge, "up")
 
     def plug(self, instance: str, address: str, subnet: str, cidr: str) -> Path:
@@ -84,12 +89,17 @@ class Network:
                 run("ip", "-n", namespace, "link", "del", "eth0")
             self._ip("link", "add", port, "type", "veth", "peer", "name", "eth0", "netns", namespace)
             self._ip("link", "set", port, "master", bridge, "up")
+            run("bridge", "-n", self.router, "link", "set", "dev", port, "isolated", "on")
         run(
             "ip", "-n", namespace, "-batch", "-",
             data=f"addr replace {address}/{cidr.split('/')[1]} dev eth0\nlink set eth0 up\n"
             f"route replace default via {gateway(cidr)}\n",
         )  # fmt: skip
         return NETNS / namespace
+
+    def enforce(self, ruleset: str) -> None:
+        """Let pass between hosts, and between them and everybody else, what an nftables ruleset says."""
+        self._inside("nft", "-f", "-", data=ruleset)
 
     def unplug(self, instance: str) -> None:
         """Remove an instance's namespace; its end of the cable in the router goes with it."""
@@ -119,6 +129,9 @@ class Network:
 
     def _ip(self, *words: str) -> None:
         run("ip", "-n", self.router, *words)
+
+    def _inside(self, *words: str, data: str | None = None) -> None:
+        run("ip", "netns", "exec", self.router, *words, data=data)
 
     @staticmethod
     def _has(namespace: str, interface: str) -> bool:

@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from lab import cli, images, landing_zone, launcher, processes
+from lab import cli, images, landing_zone, launcher, network, processes
 from lab.cloud import Cloud
 from lab.hosts import Container, Hosts
 from lab.identity import Lab
@@ -49,6 +49,7 @@ class Site:
     lab: Lab
     ids: dict[str, str] = field(default_factory=dict)
     public: str = ""
+    groups: dict[str, str] = field(default_factory=dict)
 
     def command(self, *words: str, check: bool = True, **options: Any) -> subprocess.CompletedProcess[str]:
         command = [str(self.lab.checkout / "lab/lab"), *words, "--name", self.lab.name]
@@ -131,7 +132,10 @@ def copy_checkout(folder: Path) -> Path:
 
 
 def launch(site: Site) -> None:
-    """Run a bastion, two machines (Debian 12 and 13) and a host of the image that core IT did not approve."""
+    """Run a bastion, two machines (Debian 12 and 13) and a host of the image that core IT did not approve.
+
+    ssh is open to the bastion from the corporate network, and from the bastion to the others.
+    """
     ec2, route53 = site.cloud.ec2, site.cloud.route53
     vpc = ec2.create_vpc(CidrBlock="10.77.0.0/16")["Vpc"]["VpcId"]
     subnets = {}
@@ -146,6 +150,14 @@ def launch(site: Site) -> None:
     record = {"Name": "machine.hosts.test", "Type": "A", "TTL": 60, "ResourceRecords": [{"Value": "10.77.16.21"}]}
     change = {"Changes": [{"Action": "UPSERT", "ResourceRecordSet": record}]}
     route53.change_resource_record_sets(HostedZoneId=zone, ChangeBatch=change)
+    for name in ("bastion", "inside"):
+        site.groups[name] = ec2.create_security_group(GroupName=name, Description=name, VpcId=vpc)["GroupId"]
+    for name, source in (
+        ("bastion", {"IpRanges": [{"CidrIp": network.CORPORATE}]}),
+        ("inside", {"UserIdGroupPairs": [{"GroupId": site.groups["bastion"]}]}),
+    ):
+        rule = {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, **source}
+        ec2.authorize_security_group_ingress(GroupId=site.groups[name], IpPermissions=[rule])
     for name, role, subnet, address, key in (
         ("bastion", "bastion", "public", "10.77.0.10", "debian-12"),
         ("machine", "workstation", "private", "10.77.16.21", "debian-12"),
@@ -157,6 +169,7 @@ def launch(site: Site) -> None:
             ImageId=images.ami_id(key), MinCount=1, MaxCount=1, InstanceType="t3.micro", SubnetId=subnets[subnet],
             PrivateIpAddress=address, UserData=USER_DATA.format(key=landing_zone.admin_key(site.lab)),
             TagSpecifications=[{"ResourceType": "instance", "Tags": tags}],
+            SecurityGroupIds=[site.groups["bastion" if name == "bastion" else "inside"]],
         )  # fmt: skip
         site.ids[name] = answer["Instances"][0]["InstanceId"]
     address = ec2.allocate_address(Domain="vpc")
@@ -420,6 +433,44 @@ def test_up_after_everything_was_killed_without_warning(site: Site) -> None:
     site.until(lambda: site.answers("machine"))
     assert site.inside("machine", "cat /root/everything") == "survived"
     assert processes.recorded(site.lab.state / "supervisor.pid")
+
+
+def connects(site: Site, name: str, address: str, port: int) -> bool:
+    return site.works(name, f"timeout 2 bash -c 'exec 3<>/dev/tcp/{address}/{port}'")
+
+
+def test_security_groups_say_who_reaches_whom(site: Site) -> None:
+    """In one subnet, between subnets, from and to what is outside; the bastion may ssh, nobody else may anything."""
+    address = {name: site.cloud.read().instances[identifier].address for name, identifier in site.ids.items()}
+    assert connects(site, "bastion", address["other"], 22)
+    assert not connects(site, "machine", address["other"], 22), "of one subnet"
+    assert not connects(site, "machine", address["bastion"], 22)
+    assert connects(site, "machine", network.CHANNEL_ADDRESS, 8080)
+
+
+def test_a_rule_opens_and_its_removal_closes(site: Site) -> None:
+    """Ingress and egress; what is connected stays so, as in AWS."""
+    ec2, group = site.cloud.ec2, site.groups["inside"]
+    other = site.cloud.read().instances[site.ids["other"]].address
+    own = [{"IpProtocol": "tcp", "FromPort": 20, "ToPort": 30, "UserIdGroupPairs": [{"GroupId": group}]}]
+    ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=own)
+    site.until(lambda: connects(site, "machine", other, 22), 10)
+    held = f"exec 3<>/dev/tcp/{other}/22; sleep 12; echo >&3; head -c 7 <&3"
+    command = ["podman", "exec", site.lab.namespace(site.ids["machine"]), "bash", "-c", held]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        time.sleep(1)
+        ec2.revoke_security_group_ingress(GroupId=group, IpPermissions=own)
+        site.until(lambda: not connects(site, "machine", other, 22), 10)
+        assert process.communicate(timeout=30)[0] == "SSH-2.0"
+    everything = [{"IpProtocol": "-1", "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}]
+    assert connects(site, "machine", network.CHANNEL_ADDRESS, 8080)
+    ec2.revoke_security_group_egress(GroupId=group, IpPermissions=everything)
+    try:
+        site.until(lambda: not connects(site, "machine", network.CHANNEL_ADDRESS, 8080), 10)
+        assert connects(site, "bastion", other, 22), "answers go out"
+    finally:
+        ec2.authorize_security_group_egress(GroupId=group, IpPermissions=everything)
+    site.until(lambda: connects(site, "machine", network.CHANNEL_ADDRESS, 8080), 10)
 
 
 def test_a_terminated_instance_leaves_nothing(site: Site) -> None:
