@@ -130,8 +130,13 @@ def _people(options: dict[str, Any]) -> Iterable[dict[str, Any]]:
         login, mail = re.escape(person["login"]), re.escape(person.get("email") or person["login"])
         own = [one["name"] for one in options["projects"] if person["login"] in one["members"]]
         proposes = {"Owner": person["login"]} | ({"Project": own[0]} if len(own) == 1 else {})
-        for attribute, weight in (("creator", 60), ("login", 55), ("key_name", 40)):
-            match = rf"(?:.*[-_.])?{login}(?:[-_.].*)?" if attribute == "key_name" else f"{login}|{mail}"
+        for attribute, match, weight in (
+            ("creator", f"{login}|{mail}", 60),
+            ("login", f"{login}|{mail}", 55),
+            ("cron_user", login, 50),
+            ("key_name", rf"(?:.*[-_.])?{login}(?:[-_.].*)?", 40),
+            ("home", login, 40),
+        ):
             yield {"attribute": attribute, "match": match, "proposes": proposes, "weight": weight}
 
 

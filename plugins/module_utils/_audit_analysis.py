@@ -20,9 +20,10 @@ Record = dict[str, Any]
 Place = tuple[str, str]  # account, region
 
 # In the order of the report.
-KINDS = ("instance", "database", "bucket", "volume", "snapshot", "address", "group", "interface")
+KINDS = ("instance", "database", "bucket", "volume", "snapshot", "address", "nat", "group", "interface")
 PROPOSED = ("instance", "database", "bucket")
 UNKNOWN = "unknown"
+WITH_STACK, WITH_HAND = "with a stack's machine", "with a machine made by hand"
 
 
 class Records(Protocol):
@@ -88,9 +89,11 @@ class Analysis:
         instances = {one["id"]: one for one in self.resources["instance"]}
         for volume in self.resources["volume"]:
             owners = [instances[one] for one in volume["attached_to"] if one in instances]
-            # The disks an instance was started with are in no stack of their own; they stand and fall with it.
-            if volume["managed"] == "hand" and any(one["managed"] == "stack" for one in owners):
-                volume["managed"] = "with its instance"
+            # The disks an instance was started with are in no stack of their own; they stand and fall with it, and
+            # what is to be said about a machine made by hand is said once.
+            if volume["managed"] == "hand" and owners:
+                held = any(one["managed"] == "stack" for one in owners)
+                volume["managed"] = WITH_STACK if held else WITH_HAND
             volume["machines"] = [one["name"] or one["id"] for one in owners]
         by_id = {one["id"]: one for one in self.resources["volume"]}
         last: dict[str, str] = {}
@@ -108,7 +111,9 @@ class Analysis:
             for target in record["targets"]:
                 names[target].add(record["name"])
         elastic: dict[str, list[str]] = defaultdict(list)
+        gateways = {address: one["id"] for one in self.resources["nat"] for address in one["addresses"]}
         for address in self.resources["address"]:
+            address["associated"] = address["associated"] or address["id"] in gateways
             elastic[address["instance"]].append(address["public_ip"])
         for one in self.resources["instance"]:
             one["subnet_name"] = subnets.get(one["subnet"], "")
@@ -198,16 +203,21 @@ def _unread(gaps: Iterable[Record]) -> dict[Place, set[str]]:
 def _silent(instances: Iterable[Record], evidence: Mapping[str, Record]) -> list[Record]:
     """A gap for every running machine that nobody could look into, and for every question it did not answer."""
     gaps = []
+    untried: Counter[tuple[str, ...]] = Counter()
     for one in instances:
         inside = evidence.get(one["id"])
         reasons = [f"{gap['probe']}: {gap['reason']}" for gap in (inside or {}).get("gaps") or []]
         if one["state"] == "running" and inside is None:
-            reasons = ["not tried"]
+            untried[(one["account"], one["environment"], one["region"])] += 1
         elif inside and inside.get("unreachable"):
             reasons = [inside["unreachable"]]
         where = {key: one[key] for key in ("account", "environment", "region")}
         gaps += [where | {"kind": f"inside of {one['name'] or one['id']}", "reason": reason} for reason in reasons]
-    return gaps
+    places = ("account", "environment", "region")
+    return gaps + [
+        dict(zip(places, place, strict=True)) | {"kind": f"inside of {count} running machines", "reason": "not tried"}
+        for place, count in sorted(untried.items())
+    ]
 
 
 def _own_project(one: Record) -> str:

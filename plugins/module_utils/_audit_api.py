@@ -37,6 +37,7 @@ REGIONAL = (
     Source("volume", "ec2", "describe_volumes", records.volumes, 500),
     Source("snapshot", "ec2", "describe_snapshots", records.snapshots, 500, {"OwnerIds": ["self"]}),
     Source("address", "ec2", "describe_addresses", records.addresses, 0),
+    Source("nat", "ec2", "describe_nat_gateways", records.nats, 500),
     Source("interface", "ec2", "describe_network_interfaces", records.interfaces, 500),
     Source("group", "ec2", "describe_security_groups", records.groups, 500),
     Source("subnet", "ec2", "describe_subnets", records.subnets, 500),

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
-_WIDTH, _LABEL, _VALUE, _ROW, _BAR = 640, 215, 105, 30, 16
+_LABEL, _VALUE, _ROW, _BAR = 170, 110, 28, 15
 
 
 @dataclass(frozen=True)
@@ -32,12 +32,12 @@ class Bar:
     text: str
 
 
-def bars(title: str, rows: Sequence[Bar]) -> Markup:
+def bars(title: str, rows: Sequence[Bar], width: int = 540) -> Markup:
     """Horizontal bars, one below the other, all on one scale."""
     top = max((sum(part.value for part in row.parts) for row in rows), default=0) or 1
     height = _ROW * max(len(rows), 1) + 4
-    room = _WIDTH - _LABEL - _VALUE
-    body = [Markup('<svg class="chart" viewBox="0 0 {} {}" role="img" aria-label="{}">').format(_WIDTH, height, title)]
+    room = width - _LABEL - _VALUE
+    body = [Markup('<svg class="chart" viewBox="0 0 {} {}" role="img" aria-label="{}">').format(width, height, title)]
     for number, row in enumerate(rows):
         y = number * _ROW + 2
         body.append(_text(_LABEL - 10, y + 18, _short(row.label), "end"))

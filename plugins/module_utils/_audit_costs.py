@@ -25,7 +25,7 @@ class Cost:
 
 
 class Prices:
-    """The price list: `regions.<region>.{instances,volumes,snapshot,address,databases,database_storage}`."""
+    """The price list: under `regions.<region>` the tables and prices that docs/howto/audit.md names."""
 
     def __init__(self, data: Mapping[str, Any], schedules: Iterable[Mapping[str, Any]] = ()) -> None:
         self.currency = str(data.get("currency") or "USD")
@@ -67,6 +67,9 @@ class Prices:
     def _address(self, one: Resource) -> Cost:
         return self._priced(one["region"], "address", "", HOURS, "h")
 
+    def _nat(self, one: Resource) -> Cost:
+        return self._priced(one["region"], "nat_gateway", "", HOURS, "h")
+
     def _database(self, one: Resource) -> Cost:
         copies = 2 if one["multi_az"] else 1
         hours = 0 if one["state"] == "stopped" else HOURS * copies
@@ -81,6 +84,7 @@ _RECKON: dict[str, Callable[[Prices, Resource], Cost]] = {
     "volume": Prices._volume,
     "snapshot": Prices._snapshot,
     "address": Prices._address,
+    "nat": Prices._nat,
     "database": Prices._database,
 }
 

@@ -57,12 +57,15 @@ def _from_inside(evidence: Mapping[str, Any], peers: Mapping[str, Resource]) -> 
     for unit in evidence.get("units") or []:
         yield Fact("unit", unit["unit"], f"unit {unit['unit']} is {unit['state']}")
     for cron in evidence.get("crons") or []:
+        yield Fact("cron_user", cron["user"], f"cron of {cron['user']}: {cron['command']}")
         yield Fact("cron", cron["command"], f"cron of {cron['user']}: {cron['command']}")
     for mount in evidence.get("mounts") or []:
         yield Fact("mount", mount["path"], f"{mount['source']} is mounted on {mount['path']}")
         yield Fact("mount", mount["source"], f"{mount['source']} is mounted on {mount['path']}")
     for directory in evidence.get("directories") or []:
         yield Fact("directory", directory["path"], f"data in {directory['path']}")
+        if directory["path"].startswith("/home/"):
+            yield Fact("home", directory["path"].split("/")[2], f"data in {directory['path']}")
     yield from _from_peers(evidence, peers)
 
 

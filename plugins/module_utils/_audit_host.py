@@ -6,7 +6,6 @@ For internal use of this collection. Standard library, Python 3.9 on: it runs on
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import threading
 import time
@@ -72,18 +71,32 @@ def bounded(ask: Callable[[], Any], seconds: float) -> Any:
     raise SilentError(answer.get("error") or f"no answer within {seconds:g} s")
 
 
-def collect(seconds: float = 10.0, sizes: float = 20.0, base_units: tuple[str, ...] = ()) -> dict[str, Any]:
-    """All evidence of this host. seconds: for each question; sizes: for measuring directories, which ends in time."""
+def collect(
+    seconds: float = 10.0,
+    sizes: float = 20.0,
+    base_units: tuple[str, ...] = (),
+    root: str = "/",
+    run: Callable[[list[str], float], str] = output,
+) -> dict[str, Any]:
+    """All evidence of this host. seconds: for each question; sizes: for measuring directories, which ends in time.
+
+    root, run: another tree and other commands than this host's own.
+    """
+    proc = os.path.join(root, "proc")  # noqa: PTH118
     began = time.time()
+
+    def measure(path: str) -> os.statvfs_result:
+        return bounded(lambda: os.statvfs(path), seconds / 4)
+
     ask = {
-        "sockets": _audit_host_net.sockets,
-        "processes": _audit_host_system.processes,
-        "units": lambda: _audit_host_system.units(lambda argv: output(argv, seconds / 2), base_units),
-        "crons": _audit_host_system.crons,
-        "mounts": lambda: _audit_host_disk.mounts(lambda path: bounded(lambda: os.statvfs(path), seconds / 4)),
-        "logins": _audit_host_people.logins,
-        "directories": lambda: _audit_host_disk.directories(sizes),
-        "system": _audit_host_system.identity,
+        "sockets": lambda: _audit_host_net.sockets(proc),
+        "processes": lambda: _audit_host_system.processes(proc),
+        "units": lambda: _audit_host_system.units(lambda argv: run(argv, seconds / 2), base_units),
+        "crons": lambda: _audit_host_system.crons(root),
+        "mounts": lambda: _audit_host_disk.mounts(measure, os.path.join(proc, "mounts")),  # noqa: PTH118
+        "logins": lambda: _audit_host_people.logins(root),
+        "directories": lambda: _audit_host_disk.directories(sizes, root),
+        "system": lambda: _audit_host_system.identity(root),
     }
     found: dict[str, Any] = {}
     gaps = []
@@ -102,7 +115,7 @@ def assemble(found: dict[str, Any], gaps: list[dict[str, str]], now: float) -> d
     sockets = found.get("sockets") or {"listeners": [], "peers": []}
     units = found.get("units") or {"units": [], "timers": []}
     record = {
-        "hostname": socket.gethostname(),
+        "hostname": (found.get("system") or {}).get("hostname", ""),
         "listeners": sockets["listeners"],
         "peers": sockets["peers"],
         "processes": found.get("processes") or [],

@@ -11,7 +11,6 @@ import platform
 import pwd
 import re
 import shlex
-import socket
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -208,7 +207,8 @@ def _command(text: str) -> str:
 
 def identity(root: str = "/") -> dict[str, str]:
     """Which system this is, and what it calls itself."""
-    found = {"kernel": platform.release(), "fqdn": socket.getfqdn(), "python": platform.python_version()}
+    name = _lines(Path(root) / "proc/sys/kernel/hostname")
+    found = {"hostname": "".join(name[:1]), "python": platform.python_version()}
     for line in _lines(Path(root) / "etc/os-release"):
         key, _, value = line.partition("=")
         if key == "PRETTY_NAME":

@@ -11,10 +11,15 @@ from typing import Any
 
 from ansible_collections.atelier.datalab.plugins.module_utils import _audit_charts as charts
 from ansible_collections.atelier.datalab.plugins.module_utils import _audit_rules as rules
-from ansible_collections.atelier.datalab.plugins.module_utils._audit_analysis import UNKNOWN, Analysis, Record
+from ansible_collections.atelier.datalab.plugins.module_utils._audit_analysis import (
+    UNKNOWN,
+    WITH_HAND,
+    WITH_STACK,
+    Analysis,
+    Record,
+)
 
 TITLES = {rule.id: rule.title for rule in rules.RULES}
-REMEDIES = {rule.id: rule.remedy for rule in rules.RULES}
 _WORDS = {
     "instance": "machines",
     "database": "databases",
@@ -23,7 +28,7 @@ _WORDS = {
     "address": "addresses",
     "group": "security groups",
 }
-_PLURAL = {"snapshot": "snapshots", **_WORDS}
+_PLURAL = {"snapshot": "snapshots", "nat": "NAT gateways", "interface": "network interfaces", **_WORDS}
 _BARS = 12  # of a chart; the rest is one bar
 
 
@@ -41,13 +46,18 @@ def context(analysis: Analysis, *, audited: str, title: str, currency: str, sour
         "figures": _figures(analysis, everything, findings),
         "cost_chart": charts.bars("Cost a month by project", _cost_rows(everything, currency)),
         "managed_chart": charts.bars("By a stack and by hand", _managed_rows(analysis)),
-        "rule_chart": charts.bars("Findings by rule", _rule_rows(findings)),
+        "rule_chart": charts.bars("Findings by rule", _rule_rows(findings), width=1100),
         "missing_prices": sorted({price for one in everything for price in one["cost"].missing}),
         "machines": [_machine(one) for one in instances],
         "others": _others(everything),
         "gaps": analysis.gaps,
-        "rules": [(rule.title, ", ".join(_PLURAL[kind] for kind in rule.kinds), rule.remedy) for rule in rules.RULES],
+        "titles": TITLES,
+        "rules": [_rule(rule) for rule in rules.RULES],
     }
+
+
+def _rule(rule: rules.Rule) -> tuple[str, str, str, str]:
+    return rule.title, rule.id, ", ".join(_PLURAL[kind] for kind in rule.kinds), rule.remedy
 
 
 def money(amount: float) -> str:
@@ -96,7 +106,7 @@ def _managed_rows(analysis: Analysis) -> list[charts.Bar]:
     rows = []
     for kind, word in _WORDS.items():
         counts = Counter(one["managed"] for one in analysis.resources[kind])
-        held, hand, unsure = counts["stack"] + counts["with its instance"], counts["hand"], counts[UNKNOWN]
+        held, hand, unsure = counts["stack"] + counts[WITH_STACK], counts["hand"] + counts[WITH_HAND], counts[UNKNOWN]
         parts = [
             charts.Part(held, "one", f"{held} {word} by a stack"),
             charts.Part(hand, "bad", f"{hand} {word} by hand"),

@@ -115,6 +115,18 @@ def addresses(page: Raw) -> Iterator[Record]:
         }
 
 
+def nats(page: Raw) -> Iterator[Record]:
+    """NAT gateways of a page of DescribeNatGateways that are there."""
+    for raw in page.get("NatGateways") or []:
+        if raw.get("State") not in ("deleted", "deleting", "failed"):
+            held = raw.get("NatGatewayAddresses") or []
+            yield _base("nat", raw["NatGatewayId"], tags_of(raw)) | {
+                "vpc": raw.get("VpcId", ""),
+                "state": raw.get("State", ""),
+                "addresses": sorted(one["AllocationId"] for one in held if one.get("AllocationId")),
+            }
+
+
 def interfaces(page: Raw) -> Iterator[Record]:
     """Network interfaces of a page of DescribeNetworkInterfaces."""
     for raw in page.get("NetworkInterfaces") or []:

@@ -44,7 +44,7 @@ class Facts:
 
 @dataclass(frozen=True)
 class Rule:
-    """A rule as the report lists it."""
+    """A rule as the report lists it; `title` names the fault."""
 
     id: str
     title: str
@@ -181,64 +181,64 @@ def _no(key: str, text: str) -> Callable[[Resource, Facts], str]:
 _OWNED = ("instance", "database", "bucket")
 RULES = (
     Rule(
-        "mandatory_tags", "Mandatory tags are there", (*_OWNED, "volume"), _tags_missing,
+        "mandatory_tags", "Mandatory tags missing", (*_OWNED, "volume"), _tags_missing,
         "say yes to the proposed tags in proposal.yml, then run playbooks/normalise.yml", ("tags",),
     ),
     Rule(
-        "public_address", "No public address outside the bastion", ("instance", "database"), _public,
+        "public_address", "Public address", ("instance", "database"), _public,
         "take the address away; people come in through the bastion",
     ),
     Rule(
-        "open_world", "No security group open to the world", ("group",), _open,
+        "open_world", "Open to the world", ("group",), _open,
         "name the networks that need it, as a flow with a ticket",
     ),
     Rule(
-        "encryption", "Disks are encrypted", ("volume", "database"), _no("encrypted", "is not encrypted"),
+        "encryption", "Not encrypted", ("volume", "database"), _no("encrypted", "is not encrypted"),
         "copy a snapshot with encryption and put the copy in its place",
     ),
     Rule(
-        "imdsv2", "Instance metadata by IMDSv2 only", ("instance",), _yes("imdsv1", "answers IMDSv1"),
+        "imdsv2", "IMDSv1 answers", ("instance",), _yes("imdsv1", "answers IMDSv1"),
         "aws ec2 modify-instance-metadata-options --http-tokens required, once nothing on it uses IMDSv1",
     ),
     Rule(
-        "approved_image", "Core IT's image", ("instance",), _image,
+        "approved_image", "Image not approved", ("instance",), _image,
         "move what it serves to a machine of an approved image", ("image",),
     ),
     Rule(
-        "backup_present", "Backed up, or said not to be", ("instance", "database"), _backup,
+        "backup_present", "No backup said", ("instance", "database"), _backup,
         "give it the tag Backup with a class of corporate.backup_classes (a database: a retention)",
     ),
     Rule(
-        "schedule_present", "Has its hours", ("instance",),
+        "schedule_present", "No schedule", ("instance",),
         lambda resource, _: "" if resource["tags"].get("Schedule", "").strip() else "no tag Schedule: it never stops",
         "give it the tag Schedule with a name of corporate.schedules",
     ),
     Rule(
-        "stack_managed", "Made by a stack", (*_OWNED, "volume", "group", "address"), _by_hand,
+        "stack_managed", "Made by hand", (*_OWNED, "volume", "group", "address"), _by_hand,
         "adopt it into a stack (docs/howto/normalise.md)", ("stack",),
     ),
     Rule(
-        "stopped_long", "Not stopped for long", ("instance",), _stopped,
+        "stopped_long", "Stopped for long", ("instance",), _stopped,
         "ask its owner; keep a snapshot and terminate it",
     ),
     Rule(
-        "volume_unattached", "Volumes are attached", ("volume",), _no("attached_to", "attached to nothing"),
+        "volume_unattached", "Volume unattached", ("volume",), _no("attached_to", "attached to nothing"),
         "ask its owner; keep a snapshot and delete it",
     ),
     Rule(
-        "address_unassociated", "Addresses are used", ("address",), _no("associated", "serves nothing, and is paid"),
+        "address_unassociated", "Address unused", ("address",), _no("associated", "serves nothing, and is paid"),
         "release it",
     ),
     Rule(
-        "group_unused", "Security groups are used", ("group",), _group_unused,
+        "group_unused", "Security group unused", ("group",), _group_unused,
         "delete it", ("interface", "group"),
     ),
     Rule(
-        "naming", "Names follow the pattern", ("instance",), _named,
+        "naming", "Name off the pattern", ("instance",), _named,
         "say yes to a new name in proposal.yml",
     ),
     Rule(
-        "owner_known", "Somebody owns it", _OWNED, _owner,
+        "owner_known", "Owner unknown", _OWNED, _owner,
         "ask those whom the dossier names, then write the tag Owner",
     ),
 )  # fmt: skip
