@@ -49,13 +49,11 @@ BUCKETS = Source("bucket", "s3", "list_buckets", records.buckets, 500)
 
 @dataclass(frozen=True)
 class Scope:
-    """An account, where to look in it, and how to get in."""
+    """An account and where to look in it."""
 
     account: str
     environment: str
     regions: tuple[str, ...]
-    role_arn: str = ""
-    external_id: str = ""
 
 
 class Gatherer:

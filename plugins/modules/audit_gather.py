@@ -69,53 +69,22 @@ machines:
   returned: always
 """
 
-from typing import Any
-
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
-from ansible_collections.atelier.datalab.plugins.module_utils import _audit_api, _aws
+from ansible_collections.atelier.datalab.plugins.module_utils import _audit_accounts, _audit_api, _aws
 from ansible_collections.atelier.datalab.plugins.module_utils._audit_store import Store
-
-_ACCOUNT = {
-    "account": {"type": "str", "required": True},
-    "environment": {"type": "str", "required": True},
-    "regions": {"type": "list", "elements": "str", "required": True},
-    "role_arn": {"type": "str"},
-    "external_id": {"type": "str"},
-}
-
-
-def credentials(module: AnsibleAWSModule, scope: _audit_api.Scope) -> dict[str, Any]:
-    """Credentials of the scope's role; none of its own where it has no role."""
-    if not scope.role_arn:
-        return {}
-    extra = {"ExternalId": scope.external_id} if scope.external_id else {}
-    sts = _aws.client(module, "sts", region=scope.regions[0])
-    given = sts.assume_role(RoleArn=scope.role_arn, RoleSessionName="datalab-audit", **extra)["Credentials"]
-    return {
-        "aws_access_key_id": given["AccessKeyId"],
-        "aws_secret_access_key": given["SecretAccessKey"],
-        "aws_session_token": given["SessionToken"],
-        "profile_name": None,
-    }
 
 
 def gather(module: AnsibleAWSModule, store: Store) -> _audit_api.Gatherer:
     """Read every account in turn."""
     gatherer = _audit_api.Gatherer(store, cloudtrail=module.params["cloudtrail"])
     for entry in module.params["accounts"]:
-        scope = _audit_api.Scope(
-            account=entry["account"],
-            environment=entry["environment"],
-            regions=tuple(entry["regions"]),
-            role_arn=entry["role_arn"] or "",
-            external_id=entry["external_id"] or "",
-        )
+        scope = _audit_api.Scope(entry["account"], entry["environment"], tuple(entry["regions"]))
         try:
-            own = credentials(module, scope)
+            clients = _audit_accounts.clients(module, entry, "datalab-audit")
         except _aws.AWS_ERRORS as error:
             gatherer.gap(scope, "all", "all", _aws.sentence(error))
             continue
-        gatherer.account(scope, lambda service, region, own=own: _aws.client(module, service, region=region, **own))
+        gatherer.account(scope, clients)
     store.write("gap", gatherer.gaps)
     store.write(
         "scope",
@@ -137,7 +106,7 @@ def main() -> None:
     """Entry point."""
     module = AnsibleAWSModule(
         argument_spec={
-            "accounts": {"type": "list", "elements": "dict", "required": True, "options": _ACCOUNT},
+            "accounts": {"type": "list", "elements": "dict", "required": True, "options": _audit_accounts.OPTIONS},
             "folder": {"type": "path", "required": True},
             "cloudtrail": {"type": "bool", "default": True},
         },
