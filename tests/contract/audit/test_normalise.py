@@ -138,8 +138,8 @@ def test_one_message_names_every_offender_and_nothing_is_written(account: seed.A
             "write one of alpha, beta"
         ),
         (
-            f"  proposal.yml: entries[2] ({fourth}).rename = prod-alpha-workstation-01: {holder(account)} has that name; "
-            "take another number"
+            f"  proposal.yml: entries[2] ({fourth}).rename = prod-alpha-workstation-01: {holder(account)} has that "
+            "name; take another number"
         ),
         (
             f"  proposal.yml: entries[2] ({fourth}): was changed since the audit (Name was older, is old-3); "
