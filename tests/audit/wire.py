@@ -65,10 +65,10 @@ class Body:
 class Wire:
     """An account of `count` instances, each with a volume and an interface.
 
-    refused: EC2 calls that answer AccessDenied. throttled: how often each call is throttled before it answers.
+    refused: EC2 calls that answer AccessDenied. throttled: a call that is throttled twice before it answers.
     """
 
-    def __init__(self, count: int, *, refused: frozenset[str] = frozenset(), throttled: int = 0) -> None:
+    def __init__(self, count: int, *, refused: frozenset[str] = frozenset(), throttled: str = "") -> None:
         self.count = count
         self.refused = refused
         self.throttled = throttled
@@ -85,7 +85,7 @@ class Wire:
         query = {key: values[0] for key, values in parse_qs(body).items()}
         action = query.get("Action") or next((one for one in ("s3", "route53", "cloudtrail") if one in request.url), "")
         self.asked[action] += 1
-        if self.throttled and self.asked[action] <= self.throttled:
+        if action == self.throttled and self.asked[action] <= 2:
             return _error(request.url, 503, "RequestLimitExceeded")
         if action in self.refused:
             return _error(request.url, 403, "UnauthorizedOperation")

@@ -133,7 +133,7 @@ def test_pages_are_small_and_all_are_read(tmp_path: Path) -> None:
 
 
 def test_throttling_is_waited_out(tmp_path: Path) -> None:
-    over = wire.Wire(10, throttled=2)
+    over = wire.Wire(10, throttled="DescribeInstances")
     fake = Fake(tmp_path, over, retries={"mode": "adaptive", "max_attempts": 10})
     assert fake.store.counts["instance"] == 10
     assert over.asked["DescribeInstances"] == 3
