@@ -281,7 +281,31 @@ def test_a_stack_of_that_name_is_never_touched() -> None:
             _adopt_api.execute(Pretended(cfn), "x", 60, sleep=lambda _: None)
 
 
-# -- the playbook
+# -- the playbooks
+
+
+def test_the_audit_looks_into_what_runs(
+    account: seed.Account, cloud: dict[str, str], root: Path, tmp_path: Path
+) -> None:
+    """Every machine of the account is this computer here, which is all that differs from ssh."""
+    given = {
+        "audit_accounts": ACCOUNTS, "audit_folder": str(tmp_path), "audit_size_seconds": 0.2,
+        "ansible_connection": "local", "ansible_become": False, "ansible_python_interpreter": sys.executable,
+    }  # fmt: skip
+    program = str(Path(sys.executable).with_name("ansible-playbook"))
+    command = [program, "playbooks/audit.yml", "-i", "inventories/prod/hosts.yml", "-e", json.dumps(given)]
+    environment = os.environ | {"ANSIBLE_CONFIG": str(root / "ansible.cfg")}
+    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "changed=0" in done.stdout
+    assert "unreachable=1" not in done.stdout
+    report = json.loads((tmp_path / "audit.json").read_text())
+    running = {one["id"] for one in report["resources"] if one["kind"] == "instance" and one["state"] == "running"}
+    assert {file.stem for file in (tmp_path / "evidence").glob("*.json")} == running
+    assert len(running) == 7
+    processes = [one["evidence"]["processes"] for one in report["resources"] if one["id"] in running]
+    assert all(processes)
+    assert not [gap for gap in report["gaps"] if gap["reason"] == "not tried"]
 
 
 def test_the_playbook_from_audit_to_tags(
