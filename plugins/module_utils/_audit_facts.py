@@ -47,7 +47,8 @@ def _from_inside(evidence: Mapping[str, Any], peers: Mapping[str, Resource]) -> 
     yield Fact("hostname", evidence.get("hostname", ""), f"calls itself {evidence.get('hostname', '')}")
     for user in evidence.get("logins") or []:
         last = f", last on {user['last'][:10]}" if user["last"] else ""
-        yield Fact("login", user["user"], f"{user['user']} logged in {user['count']} times{last}")
+        often = "once" if user["count"] == 1 else f"{user['count']} times"
+        yield Fact("login", user["user"], f"{user['user']} logged in {often}{last}")
     for listener in evidence.get("listeners") or []:
         place = f"{listener['protocol']}/{listener['port']}"
         yield Fact("process", listener["process"], f"{listener['process'] or 'a process'} listens on {place}")

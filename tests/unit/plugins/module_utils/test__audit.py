@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,11 +17,13 @@ from ansible_collections.atelier.datalab.plugins.module_utils import (
     _audit_clues,
     _audit_costs,
     _audit_output,
+    _audit_page,
     _audit_records,
     _audit_rules,
     _audit_trail,
 )
 
+ROOT = Path(__file__).resolve().parents[4]
 PLACE = {"account": "1", "environment": "prod", "region": "eu-west-1"}
 
 # -- records
@@ -238,8 +242,6 @@ def test_a_stack_holds_what_it_lists_not_what_a_tag_says(tag: str, kinds: dict, 
 
 
 def test_the_maker_is_told_and_where_cloudtrail_is_silent_so_is_the_report() -> None:
-    from ansible_collections.atelier.datalab.plugins.module_utils import _audit_page
-
     made = {"id": "i-1", "by": "alice", "at": "2026-10-01T08:00:00Z", "event": "RunInstances"} | PLACE
     told = analysed(instance=[machine()], creation=[made]).resources["instance"][0]
     assert _audit_page.origin(told) == "by hand; alice made it by RunInstances on 2026-10-01"
@@ -286,7 +288,32 @@ def test_what_a_machine_uses_goes_to_its_project() -> None:
     assert found.resources["instance"][0]["last_snapshot"] == "2026"
 
 
+def group(name: str, *peers: str) -> dict[str, Any]:
+    rules = [{"protocol": "all", "from": -1, "to": -1, "peers": list(peers)}]
+    return {"kind": "group", "id": name, "name": name, "tags": {}, "ingress": rules, "egress": []} | PLACE
+
+
+def test_which_groups_are_in_use() -> None:
+    groups = [group("sg-self", "sg-self"), group("sg-named"), group("sg-worn", "sg-named"), group("sg-eni")]
+    worn = machine() | {"groups": [["sg-worn", "worn"]]}
+    interface = {"kind": "interface", "id": "eni-1", "name": "", "tags": {}, "groups": ["sg-eni"]} | PLACE
+    settings = dataclasses.replace(SETTINGS, weights={"group_unused": 1})
+    found = _audit_analysis.Analysis(Held(group=groups, instance=[worn], interface=[interface]), {}, settings)
+    assert [one["id"] for one in found.resources["group"] if one["findings"]] == ["sg-self"]
+
+
 # -- writing
+
+
+def test_what_people_typed_is_text_on_the_page() -> None:
+    """Names and tags are written by anybody who may start a machine."""
+    nasty = '<script>alert("x")</script>'
+    found = analysed(instance=[machine() | {"name": nasty, "tags": {"Backup": nasty}, "key_name": nasty}])
+    context = _audit_page.context(found, audited="2027-01-01", title=nasty, currency="USD", source=nasty)
+    page = "".join(_audit_output.html(context, ROOT / "playbooks/templates/audit.html.j2"))
+    assert "&lt;script&gt;alert(" in page
+    assert "<script>alert" not in page
+    assert page.count("<script>") == 1
 
 
 def test_a_table_runs_nothing_in_a_spreadsheet() -> None:
