@@ -21,6 +21,8 @@ Place = tuple[str, str]  # account, region
 
 # In the order of the report.
 KINDS = ("instance", "database", "bucket", "volume", "snapshot", "address", "nat", "group", "interface")
+# Tags that AWS writes on machines that something else started: their values are ids in the stack that holds it.
+STARTED_BY = ("aws:autoscaling:groupName", "aws:elasticmapreduce:job-flow-id", "aws:eks:cluster-name")
 PROPOSED = ("instance", "database", "bucket")
 UNKNOWN = "unknown"
 WITH_STACK, WITH_HAND = "with a stack's machine", "with a machine made by hand"
@@ -66,11 +68,13 @@ class Analysis:
         members = {(one["account"], one["region"], one["id"]): one["stack"] for one in self._store.read("member")}
         makers = {(one["account"], one["id"]): one for one in self._store.read("creation")}
         self._unread = _unread(self.gaps)
+        self._asked = {(scope["account"], region) for scope in self.scopes for region in scope["regions"]}
         for one in self.every():
             one["stack"] = one["tags"].get(STACK_TAG, "")
-            held = members.get((one["account"], one["region"], one["id"])) or members.get(
-                (one["account"], one["region"], one.get("public_ip") or "")
-            )
+            # An address is listed by its ip; a machine of a group or a cluster by what started it.
+            ids = [one["id"], one.get("public_ip", ""), *(one["tags"].get(tag, "") for tag in STARTED_BY)]
+            found = (members.get((one["account"], one["region"], each)) for each in ids if each)
+            held = next((stack for stack in found if stack), None)
             one["managed"] = self._managed(one, held)
             one["stack"] = held or one["stack"]
             one["trail"] = "creation" not in self._unread[(one["account"], one["region"])]
@@ -80,10 +84,14 @@ class Analysis:
         self._join_names()
 
     def _managed(self, one: Record, held: str | None) -> str:
-        """`stack` when a stack holds it, `hand` when none does, `unknown` when CloudFormation refused to say."""
+        """`stack` when a stack holds it, `hand` when none does, `unknown` where CloudFormation did not say.
+
+        A bucket may be of a region that nobody asked for.
+        """
+        place = (one["account"], one["region"])
         if held:
             return "stack"
-        return UNKNOWN if "stack" in self._unread[(one["account"], one["region"])] else "hand"
+        return UNKNOWN if place not in self._asked or "stack" in self._unread[place] else "hand"
 
     def _join_volumes(self) -> None:
         instances = {one["id"]: one for one in self.resources["instance"]}

@@ -54,7 +54,7 @@ class Prices:
         hours = self._hours.get(schedule, float(HOURS))
         key = f"{one['type']} windows" if "windows" in one["platform"].lower() else one["type"]
         cost = self._priced(one["region"], "instances", key, hours, "h")
-        addresses = len([ip for ip in one["public_ips"] if ":" not in ip and ip not in one["elastic_ips"]])
+        addresses = len([ip for ip in one["public_ips"] if ip not in one["elastic_ips"]])
         return add(cost, self._priced(one["region"], "address", "", addresses * hours, "h")) if addresses else cost
 
     def _volume(self, one: Resource) -> Cost:

@@ -50,7 +50,6 @@ def _instance(raw: Raw) -> Record:
     options = raw.get("MetadataOptions") or {}
     interfaces = raw.get("NetworkInterfaces") or []
     public = {raw.get("PublicIpAddress")} | {(one.get("Association") or {}).get("PublicIp") for one in interfaces}
-    public |= {six.get("Ipv6Address") for one in interfaces for six in one.get("Ipv6Addresses") or []}
     disks = (mapping.get("Ebs") or {} for mapping in raw.get("BlockDeviceMappings") or [])
     state = raw["State"]["Name"]
     return _base("instance", raw["InstanceId"], tags_of(raw)) | {
@@ -64,6 +63,7 @@ def _instance(raw: Raw) -> Record:
         "zone": (raw.get("Placement") or {}).get("AvailabilityZone", ""),
         "groups": sorted((one["GroupId"], one.get("GroupName", "")) for one in raw.get("SecurityGroups") or []),
         "private_ip": raw.get("PrivateIpAddress", ""),
+        # Of IPv6 every address looks public; whether it can be reached is a matter of routes, which are not read.
         "public_ips": sorted(public - {None, ""}),
         "launched": moment(raw.get("LaunchTime")),
         # Absent options count as open: the default of an instance made by hand is `optional`.

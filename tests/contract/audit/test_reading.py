@@ -18,7 +18,6 @@ from botocore.config import Config
 
 from tests.audit import seed, wire
 
-SCOPE = _audit_api.Scope(wire.ACCOUNT, "prod", ("eu-west-1",))
 # Operation -> IAM action where they are not called alike; the Service Authorization Reference has them.
 ACTIONS = {"s3:ListBuckets": "s3:ListAllMyBuckets"}
 # No permission is needed for it.
@@ -105,22 +104,22 @@ def test_a_role_is_assumed_in_its_own_account(
 class Fake:
     """A gatherer over the wire."""
 
-    def __init__(self, folder: Path, over: wire.Wire, **config: Any) -> None:
+    def __init__(self, folder: Path, *over: wire.Wire, **config: Any) -> None:
+        regions = ("eu-west-1", "eu-west-3")[: len(over)]
         self.store = Store(folder)
         self.store.begin()
         self.gatherer = _audit_api.Gatherer(self.store)
         session = boto3.Session("testing", "testing", region_name="eu-west-1")
         settings = Config(**(config or {"retries": {"max_attempts": 1}}))
-        made: dict[str, Any] = {}
+        made: dict[tuple[str, str], Any] = {}
 
-        def client(service: str, _region: str) -> Any:
-            if service not in made:
-                made[service] = over.hook(
-                    session.client(service, config=settings, endpoint_url=f"http://{service}.test")
-                )
-            return made[service]
+        def client(service: str, region: str) -> Any:
+            if (service, region) not in made:
+                new = session.client(service, config=settings, endpoint_url=f"http://{service}.test")
+                made[(service, region)] = over[regions.index(region)].hook(new)
+            return made[(service, region)]
 
-        self.gatherer.account(SCOPE, client)
+        self.gatherer.account(_audit_api.Scope(wire.ACCOUNT, "prod", regions), client)
         self.store.close()
 
 
@@ -149,6 +148,16 @@ def test_what_refuses_is_a_gap_and_nothing_else_is_lost(tmp_path: Path) -> None:
     reasons = {gap["kind"]: gap["reason"] for gap in fake.gatherer.gaps}
     assert reasons["volume"] == "DescribeVolumes: UnauthorizedOperation: no"
     assert reasons["creation"].startswith("CloudTrail not available: LookupEvents")
+    assert fake.store.counts["instance"] == 10
+
+
+def test_a_region_that_refuses_everything_takes_nothing_from_the_others(tmp_path: Path) -> None:
+    closed = frozenset(name for name in dir(boto3.client("ec2", "eu-west-1")) if name.startswith("describe_"))
+    closed = frozenset("".join(word.capitalize() for word in name.split("_")) for name in closed) | {"cloudtrail"}
+    fake = Fake(tmp_path, wire.Wire(10), wire.Wire(10, refused=closed))
+    assert {gap["region"] for gap in fake.gatherer.gaps} == {"eu-west-3"}
+    assert {"instance", "volume", "group", "stack", "creation"} <= {gap["kind"] for gap in fake.gatherer.gaps}
+    assert {one["region"] for one in fake.store.read("instance")} == {"eu-west-1"}
     assert fake.store.counts["instance"] == 10
 
 
