@@ -15,10 +15,10 @@ except ImportError:  # AnsibleAWSModule says so before anything is called
 AWS_ERRORS = (BotoCoreError, ClientError)
 
 
-def client(module: Any, service: str) -> Any:
+def client(module: Any, service: str, **where: Any) -> Any:
     """A client that slows itself down when AWS throttles, and gives up on a dead endpoint within seconds.
 
-    module: an AnsibleAWSModule.
+    module: an AnsibleAWSModule. where: another region or other credentials than the module's own.
     """
     config = {
         "retries": {"mode": "adaptive", "max_attempts": 10},
@@ -26,7 +26,7 @@ def client(module: Any, service: str) -> Any:
         "read_timeout": 60,
         "max_pool_connections": 20,
     }
-    return module.client(service, aws_config=config | (module.params.get("aws_config") or {}))
+    return module.client(service, aws_config=config | (module.params.get("aws_config") or {}), **where)
 
 
 def sentence(error: Exception) -> str:
