@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import re
 from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
@@ -76,6 +77,12 @@ def severity_at(rule: Node, environment: str, day: datetime.date) -> str | None:
     return word if word in STRENGTH else None
 
 
+def is_world(text: str | None) -> bool:
+    """A /0, or a good part of one: two /1 are how people get round a rule. IPv6: anything wider than a /16."""
+    found = re.fullmatch(r"([0-9.]+|[0-9a-fA-F:]*:[0-9a-fA-F:.]*)/(\d+)", text or "")
+    return found is not None and int(found[2]) < (16 if ":" in found[1] else 8)
+
+
 class Policy:
     """The rules and exceptions of one environment on one day, also where the data is partly wrong."""
 
@@ -126,12 +133,9 @@ class Policy:
                 )
             if subject and ends and ends < self.today:
                 days = (self.today - ends).days
-                yield _about(
-                    one["expires"],
-                    subject,
-                    f"has passed ({days} day{'s' if days != 1 else ''} ago), so {one['rule'].text} counts again",
-                    "repair the cause and remove the exception, or have it granted again and write the new date",
-                )
+                wrong = f"has passed ({days} day{'s' if days != 1 else ''} ago), so {one['rule'].text} counts again"
+                remedy = "repair the cause and remove the exception, or have it granted again and write the new date"
+                yield _about(one["expires"], subject, wrong, remedy)
             if subject and ends and isinstance(limit, int) and (ends - self.today).days > limit:
                 yield _about(
                     one["expires"],

@@ -10,7 +10,13 @@ from typing import Any
 from ansible_collections.atelier.datalab.plugins.module_utils import _model_checks, _names
 from ansible_collections.atelier.datalab.plugins.module_utils._model_node import Node
 from ansible_collections.atelier.datalab.plugins.module_utils._model_offences import Offence
-from ansible_collections.atelier.datalab.plugins.module_utils._rules import OF_EXCEPTIONS, Breach, Finding, Policy
+from ansible_collections.atelier.datalab.plugins.module_utils._rules import (
+    OF_EXCEPTIONS,
+    Breach,
+    Finding,
+    Policy,
+    is_world,
+)
 
 # What only AWS can tell whether it exists; `rules_report` looks.
 _ELSEWHERE = re.compile(r"(?:i|vol|sg|eni|eipalloc|lt|ami)-[0-9a-f]{8,17}|arn:\S+")
@@ -64,12 +70,6 @@ def _open_world(root: Node, _policy: Policy) -> Iterator[Breach]:
         if is_world(network.text):
             instead = "write the networks members and ops come from"
             yield _breach("open_world", network, (network.text,), wrong, instead)
-
-
-def is_world(text: str | None) -> bool:
-    """A /0, or a good part of one: two /1 are how people get round a rule. IPv6: anything wider than a /16."""
-    found = re.fullmatch(r"([0-9.]+|[0-9a-fA-F:]*:[0-9a-fA-F:.]*)/(\d+)", text or "")
-    return found is not None and int(found[2]) < (16 if ":" in found[1] else 8)
 
 
 def _flow_expired(root: Node, policy: Policy) -> Iterator[Breach]:

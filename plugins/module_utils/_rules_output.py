@@ -6,15 +6,21 @@ from __future__ import annotations
 import datetime
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.atelier.datalab.plugins.module_utils import _names, _rules_model
+from ansible_collections.atelier.datalab.plugins.module_utils import (
+    _names,
+    _rules_model,
+    _rules_running,
+    _rules_template,
+)
 from ansible_collections.atelier.datalab.plugins.module_utils._model_node import Node
+from ansible_collections.atelier.datalab.plugins.module_utils._rules import OF_EXCEPTIONS
 
 if TYPE_CHECKING:
     from ansible_collections.atelier.datalab.plugins.module_utils._model import Model
 
 
 def here(model: Model, today: datetime.date, host: str | None) -> dict[str, Any]:
-    """`rules`: severity and parameters here and now, on a host with its own exceptions. `images`: core IT's criteria."""
+    """`rules`: severity and parameters here and now, for a host with its exceptions. `images`: core IT's criteria."""
     root = Node(model.data.model_dump(mode="json"))
     policy = _rules_model.policy(root, today)
     projects = [project.name for project in model.data.projects if _of(model, project.name, host)]
@@ -63,5 +69,16 @@ def expected(model: Model, stacks: list[dict[str, Any]], bastion: str) -> dict[s
             "Backup": ["none", *(one.name for one in data.corporate.backup_classes)],
             "ManagedBy": [_names.MANAGED_BY],
         },
+        "checked": {name: _places(name) for name, rule in root["rules"].entries() if rule.value is not None},
         "findings": [one.plain() for one in model.findings],
     }
+
+
+def _places(rule: str) -> list[str]:
+    """Where a rule is checked, in the order in which it happens."""
+    checked = {
+        "data": _rules_model.CHECKS,
+        "templates": _rules_template.CHECKS,
+        "running": {check.rule for check in _rules_running.CHECKS} | {OF_EXCEPTIONS},
+    }
+    return [place for place, rules in checked.items() if rule in rules]
