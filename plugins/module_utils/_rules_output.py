@@ -69,12 +69,12 @@ def expected(model: Model, stacks: list[dict[str, Any]], bastion: str) -> dict[s
             "Backup": ["none", *(one.name for one in data.corporate.backup_classes)],
             "ManagedBy": [_names.MANAGED_BY],
         },
-        "checked": {name: _places(name) for name, rule in root["rules"].entries() if rule.value is not None},
+        "checked": {name: places(name) for name, rule in root["rules"].entries() if rule.value is not None},
         "findings": [one.plain() for one in model.findings],
     }
 
 
-def _places(rule: str) -> list[str]:
+def places(rule: str) -> list[str]:
     """Where a rule is checked, in the order in which it happens."""
     checked = {
         "data": _rules_model.CHECKS,
