@@ -109,7 +109,7 @@ class Policy:
         for one in self.exceptions:
             ends = one["expires"].date
             if one["rule"].text == rule and one["subject"].text in subjects and ends and ends >= self.today:
-                who = {key: str(one[key].value) for key in ("ticket", "owner", "reason")}
+                who = {key: str(one[key].value) for key in ("subject", "ticket", "owner", "reason")}
                 return {**who, "expires": ends.isoformat()}
         return None
 

@@ -97,9 +97,8 @@ def _rule(world: World, name: str, findings: Sequence[Mapping[str, Any]], asked:
 def _exception(world: World, one: Mapping[str, str], findings: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     left = (datetime.date.fromisoformat(one["expires"]) - world.policy.today).days
     state = "expired" if left < 0 else "live" if one["subject"] in world.subjects else "unknown"
-    used = [found for found in findings if found["rule"] == one["rule"] and found["exception"]]
-    covers = sum(found["exception"]["ticket"] == one["ticket"] for found in used)
-    return {**one, "days_left": left, "state": state, "covers": covers}
+    used = [found["exception"]["subject"] for found in findings if found["rule"] == one["rule"] and found["exception"]]
+    return {**one, "days_left": left, "state": state, "covers": used.count(one["subject"])}
 
 
 def _unseen(world: World) -> Iterable[dict[str, str]]:
