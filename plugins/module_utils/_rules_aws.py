@@ -11,6 +11,7 @@ from typing import Any
 
 from ansible_collections.atelier.datalab.plugins.module_utils import _aws
 
+_PAGE = {"PageSize": 200}  # EC2 without it answers with everything at once, and gives up in large accounts
 _FILTER_VALUES = 200  # of one filter, EC2's limit
 _KEY_TYPES = [
     *("RSA_1024", "RSA_2048", "RSA_3072", "RSA_4096"),
@@ -33,9 +34,11 @@ def gather(client: Callable[[str], Any]) -> tuple[dict[str, Any], list[dict[str,
     ec2 = client("ec2")
     found: dict[str, Any] = {
         "instances": [
-            instance for one in _pages(ec2, "describe_instances", "Reservations") for instance in one["Instances"]
+            instance
+            for one in _pages(ec2, "describe_instances", "Reservations", PaginationConfig=_PAGE)
+            for instance in one["Instances"]
         ],
-        **{kind: list(_pages(ec2, operation, key)) for kind, (operation, key) in _EC2.items()},
+        **{kind: list(_pages(ec2, operation, key, PaginationConfig=_PAGE)) for kind, (operation, key) in _EC2.items()},
         "addresses": ec2.describe_addresses()["Addresses"],
     }
     in_use = sorted({one["ImageId"] for one in found["instances"] if one.get("ImageId")})
@@ -66,7 +69,7 @@ def _images(ec2: Any, ids: Iterable[str]) -> Iterator[dict[str, Any]]:
 
 def _launch_templates(ec2: Any) -> list[dict[str, Any]]:
     """What the next instance of each would be, in one listing for all templates; latest and default may be one."""
-    wanted = {"Versions": ["$Latest", "$Default"]}
+    wanted = {"Versions": ["$Latest", "$Default"], "PaginationConfig": _PAGE}
     listed = _pages(ec2, "describe_launch_template_versions", "LaunchTemplateVersions", **wanted)
     return list({(one["LaunchTemplateId"], one["VersionNumber"]): one for one in listed}.values())
 
