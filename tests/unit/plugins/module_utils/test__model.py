@@ -248,6 +248,54 @@ def test_absolute_rules_may_be_weak_in_lab_only() -> None:
     assert isinstance(model.validate(changed(("rules.open_world.severity", "warn"), *lab), TODAY), model.Offences)
 
 
+BEFORE_THE_LADDER = (
+    "approved_image", "image_age", "mandatory_tags", "naming", "public_address", "open_world", "flow_expired", "imdsv2",
+    "encryption", "backup_present", "schedule_present",
+)  # fmt: skip
+
+
+def test_the_rules_of_a_release_without_the_ladder_stay_valid_and_mean_the_same() -> None:
+    rules = {name: DATA["rules"][name] for name in BEFORE_THE_LADDER}
+    found = derived(("rules", rules | {"image_age": {"severity": "warn", "max_days": 90}}))
+    assert found["rules"]["image_age"] == {"severity": "warn", "max_days": 90}
+    assert found["rules"]["encryption"] == {"severity": "refuse"}
+    assert set(found["rules"]) == set(BEFORE_THE_LADDER), "what core IT was not asked about is not judged"
+    assert found["expected"]["exceptions"] == []
+
+
+def granted(rule: str, subject: str) -> tuple[str, Any]:
+    one = {"rule": rule, "subject": subject, "owner": "ada", "reason": "a test", "ticket": "CORE-1"}
+    return "exceptions", [one | {"expires": "2027-02-01"}]
+
+
+MACHINE = "dev-alpha-workstation-07"
+
+
+@pytest.mark.parametrize("subject", [MACHINE, "alpha"])
+def test_a_hosts_rules_know_its_exceptions(subject: str) -> None:
+    change = granted("approved_image", subject)
+    assert derived(change, host=MACHINE)["rules"]["approved_image"]["severity"] == "warn"
+    for other in (None, "dev-platform-bastion-01"):
+        assert derived(change, host=other)["rules"]["approved_image"]["severity"] == "refuse"
+
+
+def test_an_exception_lets_one_old_image_be_used() -> None:
+    refused = ("rules.image_age.severity", "refuse")
+    assert derived(refused)["images"]["debian-12"]["on_old"] == "refuse"
+    assert derived(refused, granted("image_age", "debian-12"))["images"]["debian-12"]["on_old"] == "warn"
+    assert derived(refused, granted("image_age", "debian-12"))["rules"]["image_age"]["severity"] == "refuse"
+
+
+def test_what_is_expected_names_what_exists() -> None:
+    found = derived()["expected"]
+    assert {MACHINE, "dev-platform-bastion-01", "alpha", "web", "debian-12"} <= set(found["subjects"])
+    assert found["tags"]["Role"] == ["backups", "bastion", "flows", "network", "project", "workstation"]
+    assert found["tags"]["Project"] == ["alpha", "platform"]
+    assert (found["owners"]["alpha"], found["members"]) == (["ada"], ["ada"])
+    assert "dev-machine-alpha-workstation-07" in found["stacks"]
+    json.dumps(found)
+
+
 def test_more_flows_than_a_template_holds_are_refused() -> None:
     many = [DATA["flows"][0] | {"name": f"web-{n}", "port": n} for n in range(1, 200)]
     found = model.validate(changed(("flows", many)), TODAY)
