@@ -143,6 +143,33 @@ def test_what_the_platform_makes_keeps_every_rule(play: Any, tmp_path: Path) -> 
     ]
 
 
+def test_hosts_tell_about_themselves_and_one_that_does_not_answer_is_a_gap(play: Any, tmp_path: Path) -> None:
+    """One machine is this computer, the others are where nobody listens."""
+    here = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
+    away = {"ansible_host": "127.0.0.1", "ansible_port": 1}
+    common = {"ansible_become": False, "ansible_ssh_common_args": "-o ConnectTimeout=2", "ansible_ssh_retries": 0}
+    hosts = {
+        "preprod-alpha-workstation-01": here | common,
+        "preprod-beta-workstation-01": away | common,
+        "preprod-platform-bastion-01": away | common,
+    }
+    more = tmp_path / "more.yml"
+    more.write_text(yaml.safe_dump({"all": {"hosts": hosts}}), encoding="utf-8")
+    done = play("rules", "-i", str(more), "-e", f"rules_reports={tmp_path}", check=False)
+    made = json.loads((tmp_path / "preprod.json").read_text(encoding="utf-8"))
+    assert made["counts"]["hosts"] == 1
+    asked = {one["id"]: one["asked"] for one in made["rules"]}
+    assert (asked["image_marker"], asked["patch_age"]) == (1, 1)
+    marked = [one for one in made["findings"] if one["rule"] == "image_marker"]
+    assert [(one["subject"], one["severity"], one["wrong"]) for one in marked] == [
+        ("preprod-alpha-workstation-01", "refuse", "host carries no marker of core IT")
+    ]
+    gaps = {one["what"].rpartition(" ")[2]: one["why"] for one in made["gaps"]}
+    assert set(gaps) == {"preprod-beta-workstation-01", "preprod-platform-bastion-01"}
+    assert all("Connection refused" in why for why in gaps.values()), gaps
+    assert "Refused by image_marker 1" in done.stdout + done.stderr
+
+
 def test_nothing_is_written_in_check_mode(play: Any, tmp_path: Path) -> None:
     done = play("rules", "--limit", "localhost", "--check", "-e", f"rules_reports={tmp_path / 'none'}")
     assert "0 refused" in done.stdout
