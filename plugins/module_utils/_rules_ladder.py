@@ -31,11 +31,12 @@ _LIMITS = {"max_days": (1, "higher", "lower"), "min_days": (-1, "lower", "higher
 def check(root: Node) -> Iterator[Offence]:
     """Every offence in rules and exceptions that one value alone does not show."""
     for name, rule in root["rules"].entries():
+        softens = list(_softens(rule))
+        yield from softens
         if name in (*ABSOLUTE, EVERYWHERE):
             yield from _absolute(root, name, rule)
-        else:
-            yield from _weakens(name, rule)
-        yield from _softens(rule)
+        else:  # what softens is one fault, also where it is then weaker than below
+            yield from (one for one in _weakens(name, rule) if one.path not in {other.path for other in softens})
         yield from _limits(rule)
     # One severity per rule is how releases before the ladder wrote it, a file per environment. It stays valid.
     if any(isinstance(rule["severity"].value, dict) for _, rule in root["rules"].entries()):
@@ -78,9 +79,7 @@ def _softens(rule: Node) -> Iterator[Offence]:
         for environment, node in changes.entries():
             before = severity_at(rule, environment, day - datetime.timedelta(days=1))
             if before and node.text in STRENGTH and STRENGTH.index(node.text) < STRENGTH.index(before):
-                yield node.wrong(
-                    f"is weaker than what holds before ({before})", "remove it; rules harden, exceptions end"
-                )
+                yield node.wrong(f"is weaker than what holds before ({before})", "remove it: rules only harden")
 
 
 def _limits(rule: Node) -> Iterator[Offence]:
