@@ -47,7 +47,6 @@ def derive(model: Model, today: datetime.date, root: PurePath, host: str | None 
         "machines": machines,
         "projects": projects,
         **_rules_output.here(model, today, host),
-        "expected": _rules_output.expected(model, stacks, _bastion_name(data)),
         "expired_flows": list(model.expired_flows),
         "warnings": [f"{one.key}: {one.told}; {one.instead}" for one in model.warnings],
     }
@@ -55,6 +54,8 @@ def derive(model: Model, today: datetime.date, root: PurePath, host: str | None 
         if machine["name"] == host:
             found["machine"] = machine
             found["project"] = next(project for project in projects if project["name"] == machine["project"])
+    if "machine" not in found:  # long, and of use on the controller only
+        found["expected"] = _rules_output.expected(model, stacks, _bastion_name(data))
     return found
 
 

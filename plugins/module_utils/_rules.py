@@ -42,15 +42,18 @@ class Finding:
     exception: dict[str, str] | None = None
 
     def plain(self) -> dict[str, Any]:
-        """As data for reports."""
+        """As data for reports; what runs has an id, what the data says has a place."""
+        place = written(self.breach.path)
         return {
             "rule": self.breach.rule,
             "severity": self.severity,
             "subject": self.breach.subjects[0],
-            "id": next((name for name in self.breach.subjects[1:2] if name != self.breach.subjects[0]), ""),
+            "id": next(
+                (name for name in self.breach.subjects[1:2] if name != self.breach.subjects[0] and not place), ""
+            ),
             "wrong": self.breach.wrong,
             "remedy": self.breach.remedy,
-            "place": written(self.breach.path),
+            "place": place,
             "exception": self.exception,
         }
 

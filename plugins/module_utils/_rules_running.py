@@ -136,19 +136,25 @@ def _stack_managed(world: World, one: Resource) -> Problems:
 
 
 def _public_address(world: World, one: Resource) -> Problems:
-    """Of instances and databases, and of other interfaces (load balancers); NAT gateways let nobody in."""
-    remedy = "take the address away; people come through the bastion"
+    """Of instances, databases and interfaces: load balancers, and what an instance has beside its own address."""
     if one.kind == "database":
         if one.about.get("PubliclyAccessible"):
             yield "can be reached from the Internet (PubliclyAccessible)", "set PubliclyAccessible to false"
-    elif one.kind == "instance":
-        address = one.about.get("PublicIpAddress")
-        if address and not world.is_bastion(one):
-            yield f"has the public address {address}", remedy
-    elif address := (one.about.get("Association") or {}).get("PublicIp"):
-        attached = one.about.get("Attachment") or {}
-        if one.about.get("InterfaceType") != "nat_gateway" and attached.get("InstanceId") not in world.by_id:
-            yield f"({one.about.get('Description') or 'no description'}) has the public address {address}", remedy
+        return
+    for address in [one.about.get("PublicIpAddress")] if one.kind == "instance" else _beside(world, one):
+        if address and not (one.kind == "instance" and world.is_bastion(one)):
+            what = f"({one.about['Description']}) " if one.about.get("Description") else ""
+            yield f"{what}has the public address {address}", "take it away; people come through the bastion"
+
+
+def _beside(world: World, interface: Resource) -> list[str]:
+    """Public addresses of an interface that are not the bastion's, its instance's own or a NAT gateway's."""
+    owner = world.by_id.get((interface.about.get("Attachment") or {}).get("InstanceId", ""))
+    if interface.about.get("InterfaceType") == "nat_gateway" or (owner and world.is_bastion(owner)):
+        return []  # a NAT gateway lets nobody in
+    told = [interface.about, *(interface.about.get("PrivateIpAddresses") or [])]
+    found = {(one.get("Association") or {}).get("PublicIp", "") for one in told}
+    return sorted(found - {"", owner.about.get("PublicIpAddress") if owner else ""})
 
 
 def _open_world(_world: World, one: Resource) -> Problems:

@@ -95,7 +95,7 @@ ansible_facts:
           description: Core IT's criteria for images as M(atelier.datalab.approved_images) takes them.
           type: dict
         expected:
-          description: What M(atelier.datalab.rules_report) compares with what runs.
+          description: What M(atelier.datalab.rules_report) compares with what runs; absent on machines of a project.
           type: dict
         expired_flows:
           description: Names of the flows left out because they have ended.

@@ -168,6 +168,8 @@ def test_hosts_tell_about_themselves_and_one_that_does_not_answer_is_a_gap(play:
     assert set(gaps) == {"preprod-beta-workstation-01", "preprod-platform-bastion-01"}
     assert all("Connection refused" in why for why in gaps.values()), gaps
     assert "Refused by image_marker 1" in done.stdout + done.stderr
+    more.write_text(yaml.safe_dump({"all": {"hosts": dict.fromkeys(hosts, away | common)}}), encoding="utf-8")
+    play("rules", "-i", str(more), "-e", f"rules_reports={tmp_path}")  # succeeds: a gap is no refusal
 
 
 def test_nothing_is_written_in_check_mode(play: Any, tmp_path: Path) -> None:

@@ -294,6 +294,7 @@ def test_what_is_expected_names_what_exists() -> None:
     assert (found["owners"]["alpha"], found["members"]) == (["ada"], ["ada"])
     assert "dev-machine-alpha-workstation-07" in found["stacks"]
     json.dumps(found)
+    assert "expected" not in derived(host=MACHINE)
 
 
 def test_more_flows_than_a_template_holds_are_refused() -> None:

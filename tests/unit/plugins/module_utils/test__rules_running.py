@@ -18,6 +18,8 @@ CREATED = "found/images/ami-00000001/CreationDate"
 LAUNCH = "found/launch_templates/0/LaunchTemplateData"
 GRANTED = {"rule": "imdsv2", "owner": "ada", "reason": "x", "ticket": "T-1", "expires": "2027-01-15"}
 BY_HAND = {"InstanceId": "i-00000009", "State": {"Name": "running"}}
+PUBLIC = {"PublicIp": "203.0.113.9"}
+ATTACHED, AT_MACHINE = "found/interfaces/2/Attachment", {"InstanceId": "i-00000001"}
 
 
 def opened(key: str, **rule: Any) -> tuple[str, Any]:
@@ -88,7 +90,14 @@ BREACHES: dict[str, list[tuple[list[tuple[str, Any]], str, str]]] = {
         ([("found/instances/0/PublicIpAddress", "203.0.113.9")], MACHINE, "the public address 203.0.113.9"),
         # Somebody who gives a machine of his own the bastion's name.
         ([(f"found/instances/1/Tags/{STACK}", None)], BASTION, "public address 203.0.113.1"),
-        ([("found/interfaces/2/Association", {"PublicIp": "203.0.113.9"})], "eni-00000003", "(ELB app/x) has"),
+        ([("found/interfaces/2/Association", PUBLIC)], "eni-00000003", "(ELB app/x) has"),
+        # An instance's second address does not show in its own description.
+        ([("found/interfaces/2/Association", PUBLIC), (ATTACHED, AT_MACHINE)], "eni-00000003", "203.0.113.9"),
+        (
+            [("found/interfaces/2/PrivateIpAddresses", [{"Association": PUBLIC}]), (ATTACHED, AT_MACHINE)],
+            "eni-00000003",
+            "203.0.113.9",
+        ),
         ([("found/databases/0/PubliclyAccessible", True)], "hub", "can be reached from the Internet"),
     ],
     "open_world": [
@@ -135,6 +144,7 @@ PASSES: list[tuple[str, list[tuple[str, Any]]]] = [
     ("imdsv2", [("found/instances/0/MetadataOptions", {"HttpTokens": "optional", "HttpEndpoint": "disabled"})]),
     ("open_world", [("found/groups/0/IpPermissions/0/IpRanges", [{"CidrIp": "10.0.0.0/8"}, {"CidrIp": "8.0.0.0/8"}])]),
     ("owner_member", [("found/instances/1/Tags/Owner", "bob")]),
+    ("public_address", [("found/interfaces/2/Association", PUBLIC), (ATTACHED, {"InstanceId": "i-00000002"})]),
     ("image_marker", [(f"hosts/{MACHINE}/marker", {"approved": True, "name": "core-it-12"})]),
 ]  # fmt: skip
 
@@ -211,3 +221,9 @@ def test_an_id_that_aws_does_not_have_is_no_subject() -> None:
     assert (one.breach.rule, one.breach.subjects, one.breach.path) == (
         "exception_current", ("i-0000beef",), ("exceptions", 0, "subject"),
     )  # fmt: skip
+
+
+def test_an_instances_own_address_is_told_once() -> None:
+    own = [("found/instances/0/PublicIpAddress", "203.0.113.9"), ("found/interfaces/2/Association", PUBLIC)]
+    (one,) = of("public_address", world(*own, (ATTACHED, AT_MACHINE)))
+    assert one.breach.subjects[0] == MACHINE
