@@ -14,7 +14,7 @@ from ministack.core.responses import get_region, new_uuid
 from ministack.services import ec2
 
 from lab.emulator import ec2_address, ec2_image, ec2_volume
-from lab.emulator._engine import AwsError, Props, truth
+from lab.emulator._engine import AwsError, Props, Response, truth
 
 DEFAULT_TYPE = "m1.small"
 RESERVED_ADDRESSES = 4  # network, router, DNS, future use: aws "Subnet sizing"
@@ -198,3 +198,27 @@ def _launch_tags(instance: Props, spec: Props, template_tags: list[dict[str, str
 def _store_tags(identifier: str, tags: dict[str, str]) -> None:
     if tags:
         ec2._tags[identifier] = [{"Key": k, "Value": v} for k, v in tags.items()]
+
+
+_original_describe_versions = ec2._ACTION_MAP["DescribeLaunchTemplateVersions"]
+
+
+def _describe_versions(params: Props) -> Response:
+    """Of one template as MiniStack does; without id and name, the latest or default version of every template."""
+    if ec2._p(params, "LaunchTemplateId") or ec2._p(params, "LaunchTemplateName"):
+        return _original_describe_versions(params)
+    numbers = {"$Latest": "LatestVersionNumber", "$Default": "DefaultVersionNumber"}
+    wanted = [numbers[word] for word in ec2._parse_member_list(params, "LaunchTemplateVersion") if word in numbers]
+    found = [
+        version
+        for template in ec2._launch_templates.values()
+        for number in wanted
+        for version in template["Versions"]
+        if version["VersionNumber"] == template[number]
+    ]
+    items = "".join(map(ec2._lt_version_xml, found))
+    name = "DescribeLaunchTemplateVersionsResponse"
+    return ec2._xml(200, name, f"<launchTemplateVersionSet>{items}</launchTemplateVersionSet>")
+
+
+ec2._ACTION_MAP["DescribeLaunchTemplateVersions"] = _describe_versions

@@ -26,7 +26,7 @@ class Criteria:
     tags: dict[str, str]
     architecture: str
     max_age: timedelta
-    refuse_old: bool = True
+    on_old: str = "refuse"
 
 
 def read_criteria(
@@ -34,11 +34,11 @@ def read_criteria(
     max_age_days: int,
     *,
     only: Iterable[str] | None = None,
-    refuse_old: bool = True,
+    on_old: str = "refuse",
 ) -> list[Criteria]:
-    """The module's `images` option as criteria; a key's own max_age_days goes before the general one.
+    """The module's `images` option as criteria; a key's own max_age_days and on_old go before the general ones.
 
-    only: the keys that matter, all when None. refuse_old: whether age alone rules an image out.
+    only: the keys that matter, all when None. on_old: only "refuse" lets age alone rule an image out.
     Raises ImagesError for a key that is not there.
     """
     keys = sorted(images) if only is None else sorted(set(only))
@@ -51,7 +51,7 @@ def read_criteria(
             tags={name: str(value) for name, value in (wanted.get("tags") or {}).items()},
             architecture=str(wanted.get("architecture") or "x86_64"),
             max_age=timedelta(days=int(wanted.get("max_age_days") or max_age_days)),
-            refuse_old=refuse_old,
+            on_old=str(wanted.get("on_old") or on_old),
         )
         for key, wanted in ((key, images[key]) for key in keys)
     ]
@@ -84,7 +84,7 @@ def objections(image: Mapping[str, Any], criteria: Criteria, now: datetime) -> l
         found.append(f"state is {image.get('State')}, must be available")
     if (deprecated := _deprecated(image, now)) is not None:
         found.append(f"deprecated since {deprecated}")
-    if criteria.refuse_old and (old := too_old(image, criteria, now)):
+    if criteria.on_old == "refuse" and (old := too_old(image, criteria, now)):
         found.append(old)
     return found
 
@@ -117,7 +117,10 @@ def select(wanted: Iterable[Criteria], images: Iterable[Mapping[str, Any]], now:
         judged = [(objections(image, criteria, now), image) for image in images]
         fitting = [image for wrong, image in judged if not wrong]
         if fitting:
-            chosen[criteria.key] = _facts(fitting, now) | {"too_old": too_old(fitting[0], criteria, now)}
+            chosen[criteria.key] = _facts(fitting, now) | {
+                "too_old": too_old(fitting[0], criteria, now),
+                "on_old": criteria.on_old,
+            }
         else:
             faults.append(_fault(criteria, judged))
     if faults:
@@ -139,7 +142,7 @@ def _facts(fitting: list[Mapping[str, Any]], now: datetime) -> dict[str, Any]:
 def _fault(criteria: Criteria, judged: list[tuple[list[str], Mapping[str, Any]]]) -> str:
     tags = ", ".join(f"{name}={value}" for name, value in criteria.tags.items())
     head = f"  {criteria.key}: owner {criteria.owner}, tags {tags or '(none)'}, {criteria.architecture}, " + (
-        f"at most {criteria.max_age.days} days old" if criteria.refuse_old else "of any age"
+        f"at most {criteria.max_age.days} days old" if criteria.on_old == "refuse" else "of any age"
     )
     nearest = sorted((entry for entry in judged if entry[0]), key=lambda entry: len(entry[0]))[:NEAREST]
     lines = [f"    {image.get('ImageId')} ({image.get('Name', '')}): {'; '.join(wrong)}" for wrong, image in nearest]

@@ -14,7 +14,7 @@ import typing
 from typing import Annotated, Any, Literal
 
 import pydantic
-from ansible_collections.atelier.datalab.plugins.module_utils import _flows, _model_checks, _model_output, _model_rules
+from ansible_collections.atelier.datalab.plugins.module_utils import _flows, _model_checks, _model_output, _rules_model
 from ansible_collections.atelier.datalab.plugins.module_utils._model_fields import (
     Account,
     Address,
@@ -35,7 +35,6 @@ from ansible_collections.atelier.datalab.plugins.module_utils._model_fields impo
     ProjectName,
     Region,
     RoleName,
-    Severity,
     Slug,
     SshKey,
     Text,
@@ -54,6 +53,8 @@ from ansible_collections.atelier.datalab.plugins.module_utils._model_notebooks i
     ReadOnly,
 )
 from ansible_collections.atelier.datalab.plugins.module_utils._model_offences import MISSING, Offence, Offences, Path
+from ansible_collections.atelier.datalab.plugins.module_utils._model_rules import Exemption, Rules
+from ansible_collections.atelier.datalab.plugins.module_utils._rules import Finding
 from pydantic import BaseModel, Field
 
 
@@ -185,36 +186,6 @@ class Flow(Entry):
     expires: Date
 
 
-class Rule(Entry):
-    severity: Annotated[Literal["off", "warn", "refuse"], Severity]
-
-
-class ImageAge(Rule):
-    max_days: Annotated[int, Field(ge=1)]
-
-
-class MandatoryTags(Rule):
-    also: list[Text] = Field([])
-
-
-class Naming(Rule):
-    pattern: Text | None = None
-
-
-class Rules(Entry):
-    approved_image: Rule
-    image_age: ImageAge
-    mandatory_tags: MandatoryTags
-    naming: Naming
-    public_address: Rule
-    open_world: Rule
-    flow_expired: Rule
-    imdsv2: Rule
-    encryption: Rule
-    backup_present: Rule
-    schedule_present: Rule
-
-
 class Secrets(Entry):
     admin_public_key: Lookup
     conda_mirrors: Lookup
@@ -242,6 +213,7 @@ class Data(Entry):
     projects: list[Project]
     flows: list[Flow]
     rules: Rules
+    exceptions: list[Exemption] = Field([])
     secrets: Secrets
 
 
@@ -253,8 +225,13 @@ class Model:
     """Valid data, and what it breaks of the rules that only warn here."""
 
     data: Data
-    warnings: tuple[Offence, ...]
+    findings: tuple[Finding, ...]
     expired_flows: tuple[str, ...]
+
+    @property
+    def warnings(self) -> tuple[Offence, ...]:
+        """What it breaks, as the other faults are told."""
+        return tuple(_rules_model.offence(one) for one in self.findings)
 
 
 def validate(data: dict[str, Any], today: datetime.date, folder: str | None = None) -> Model | Offences:
@@ -262,7 +239,7 @@ def validate(data: dict[str, Any], today: datetime.date, folder: str | None = No
 
     Args:
         data: the variables named in `VARIABLES`, plain (str, int, float, bool, None, date, list, dict).
-        today: the day flows are compared with.
+        today: the day that flows, rules and exceptions are compared with.
         folder: name of the inventory folder, which must be the environment's; None where there is none.
 
     Returns:
@@ -276,14 +253,15 @@ def validate(data: dict[str, Any], today: datetime.date, folder: str | None = No
         offences += [_translate(one) for one in error.errors(include_url=False)]
     known = {offence.path for offence in offences}
     offences += [one for one in _model_checks.check(data, folder) if one.path not in known]
-    refused, warnings = _model_rules.judge(data, today)
-    offences = _without_echoes(offences + refused)
+    findings = _rules_model.judge(data, today)
+    offences += [_rules_model.offence(one) for one in findings if one.severity == "refuse"]
+    offences = _without_echoes(offences)
     if parsed is not None and not offences:
         offences += _too_large(parsed, today)
     if offences or parsed is None:
         return Offences(sorted(offences, key=_order))
     expired = tuple(flow.name for flow in parsed.flows if flow.expires < today)
-    return Model(parsed, tuple(warnings), expired)
+    return Model(parsed, tuple(findings), expired)
 
 
 def _too_large(data: Data, today: datetime.date) -> list[Offence]:

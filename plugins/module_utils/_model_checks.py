@@ -10,7 +10,12 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from ansible_collections.atelier.datalab.plugins.module_utils import _flows, _model_checks_notebooks, _names
+from ansible_collections.atelier.datalab.plugins.module_utils import (
+    _flows,
+    _model_checks_notebooks,
+    _names,
+    _rules_ladder,
+)
 from ansible_collections.atelier.datalab.plugins.module_utils._model_fields import (
     CLOCK,
     lookup_problem,
@@ -38,6 +43,7 @@ def check(data: Any, folder: str | None) -> list[Offence]:
         _addresses,
         _flow_ends,
         _flow_doubles,
+        _rules_ladder.check,
     ):
         found += one(root)
     found += _folder(root, folder)

@@ -29,11 +29,17 @@ class Offence:
     why: str
     instead: str
     rule: str | None = None
+    note: str = ""
 
     @property
     def key(self) -> str:
         """Where it is, as people write it."""
         return written(self.path)
+
+    @property
+    def told(self) -> str:
+        """What is wrong, and by which rule."""
+        return f"{self.why} (rule {', '.join(filter(None, (self.rule, self.note)))})" if self.rule else self.why
 
     def shown(self) -> str:
         """The value, short; never one of `secrets`, nor what looks like a private key."""
@@ -47,9 +53,8 @@ class Offence:
 
     def line(self, locate: Locate) -> str:
         """`file:line: key = value: why: what to write instead`."""
-        rule = f" (rule {self.rule})" if self.rule else ""
         file, line = locate(self.path)
-        text = f"{file}:{line}: {self.key} = {self.shown()}: {self.why}{rule}; {self.instead}"
+        text = f"{file}:{line}: {self.key} = {self.shown()}: {self.told}; {self.instead}"
         return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 

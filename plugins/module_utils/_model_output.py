@@ -10,7 +10,12 @@ import json
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.atelier.datalab.plugins.module_utils import _flows, _model_output_notebooks, _names
+from ansible_collections.atelier.datalab.plugins.module_utils import (
+    _flows,
+    _model_output_notebooks,
+    _names,
+    _rules_output,
+)
 
 if TYPE_CHECKING:
     from ansible_collections.atelier.datalab.plugins.module_utils._model import Data, Machine, Model, Project
@@ -31,23 +36,26 @@ def derive(model: Model, today: datetime.date, root: PurePath, host: str | None 
     data = model.data
     machines = [_machine(data, project, machine) for project in data.projects for machine in project.machines]
     projects = [_project(data, project) for project in data.projects]
+    stacks = _stacks(model, today, root)
     found = {
         "environment": data.platform.environment,
         "region": data.platform.region,
         "account": data.platform.account,
         "domain": data.platform.domain,
         "bastion": _bastion(data),
-        "stacks": _stacks(model, today, root),
+        "stacks": stacks,
         "machines": machines,
         "projects": projects,
-        "rules": {name: rule.model_dump() for name, rule in data.rules},
+        **_rules_output.here(model, today, host),
         "expired_flows": list(model.expired_flows),
-        "warnings": [f"{one.key}: {one.why} (rule {one.rule}); {one.instead}" for one in model.warnings],
+        "warnings": [f"{one.key}: {one.told}; {one.instead}" for one in model.warnings],
     }
     for machine in machines:
         if machine["name"] == host:
             found["machine"] = machine
             found["project"] = next(project for project in projects if project["name"] == machine["project"])
+    if "machine" not in found:  # long, and of use on the controller only
+        found["expected"] = _rules_output.expected(model, stacks, _bastion_name(data))
     return found
 
 

@@ -15,7 +15,8 @@ HOME = {
     "members": "projects.yml",
     "projects": "projects.yml",
     "flows": "flows.yml",
-    "rules": "rules.yml",
+    "rules": "00_rules.yml",
+    "exceptions": "exceptions.yml",
     "secrets": "secrets.yml",
 }
 

@@ -15,7 +15,7 @@ options:
     description: What core IT approves, by key.
     type: dict
     required: true
-    # Each value is a dictionary with owner (account id), tags, architecture and max_age_days.
+    # Each value is a dictionary with owner (account id), tags, architecture, max_age_days and on_old.
   max_age_days:
     description:
       - Age above which an image is refused, because its security updates are too old.
@@ -23,7 +23,9 @@ options:
     type: int
     default: 180
   on_old:
-    description: Whether an image that is too old is refused, or used with a warning, or used silently.
+    description:
+      - Whether an image that is too old is refused, or used with a warning, or used silently.
+      - A key's own C(on_old) goes before this; that is how an exception for one image arrives here.
     type: str
     choices: ["refuse", "warn", "off"]
     default: refuse
@@ -67,8 +69,8 @@ late_values:
   sample: {image.debian-12: ami-0123456789abcdef0}
 images:
   description: >-
-    By key: C(image_id), C(name), C(creation_date), C(age_days), C(too_old) (in words, or empty), and C(older), other
-    images that meet the criteria.
+    By key: C(image_id), C(name), C(creation_date), C(age_days), C(too_old) (in words, or empty), C(on_old) (what
+    that leads to), and C(older), other images that meet the criteria.
   type: dict
   returned: success
 in_use:
@@ -102,7 +104,7 @@ def main() -> None:
             params["images"],
             params["max_age_days"],
             only=params["only"],
-            refuse_old=params["on_old"] == "refuse",
+            on_old=params["on_old"],
         )
         pages = (
             _aws.client(module, "ec2")
@@ -118,7 +120,7 @@ def main() -> None:
     except _aws.AWS_ERRORS as error:
         module.fail_json(msg=f"Images cannot be looked up: {_aws.sentence(error)}")
     for key, facts in chosen.items():
-        if facts["too_old"] and params["on_old"] == "warn":
+        if facts["too_old"] and facts["on_old"] == "warn":
             module.warn(f"Image {key} ({facts['image_id']}) is {facts['too_old']}; ask core IT for a newer one")
     ids = {key: facts["image_id"] for key, facts in chosen.items()}
     module.exit_json(

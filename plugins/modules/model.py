@@ -9,15 +9,15 @@ short_description: Checks the data of an environment and derives everything from
 version_added: 0.1.0
 author: [Atelier Datalab]
 description:
-  - Reads the variables C(corporate), C(platform), C(members), C(projects), C(flows), C(rules) and C(secrets) of the
-    inventory, checks them, and fails with one message that names every fault with file, line, key, value, why it is
-    wrong and what to write instead.
+  - Reads the variables C(corporate), C(platform), C(members), C(projects), C(flows), C(rules), C(exceptions) and
+    C(secrets) of the inventory, checks them, and fails with one message that names every fault with file, line, key,
+    value, why it is wrong and what to write instead.
   - Runs on the controller, once per host and play; needs no connection, calls no API and renders no template.
     Values are read as they are written, so only C(secrets) may hold templates, and those are not rendered.
   - Valid data comes back as the fact C(datalab).
 options:
   today:
-    description: The day flows are compared with, as C(2027-03-31). Today where it is left out.
+    description: The day flows, rules and exceptions are compared with, as C(2027-03-31). Today where it is left out.
     type: str
 attributes:
   check_mode:
@@ -89,7 +89,13 @@ ansible_facts:
           description: The project of this host; absent on other hosts.
           type: dict
         rules:
-          description: Core IT's rules with their severity here.
+          description: Core IT's rules, severity and parameters, here and on that day; on a host with its exceptions.
+          type: dict
+        images:
+          description: Core IT's criteria for images as M(atelier.datalab.approved_images) takes them.
+          type: dict
+        expected:
+          description: What M(atelier.datalab.rules_report) compares with what runs; absent on machines of a project.
           type: dict
         expired_flows:
           description: Names of the flows left out because they have ended.

@@ -129,7 +129,10 @@ def test_the_playbook_names_several_faults_at_once_before_any_api_call(tmp_path:
         "platform.yml": ("termination_protection: true", "termination_protecton: true"),
         "projects.yml": ("members: [alice, bob]", "members: [alice, bobb]"),
         "flows.yml": ("destination: project:beta", "destination: project:beth"),
-        "rules.yml": ("encryption: {severity: refuse}", "encryption: {severity: warn}"),
+        "00_rules.yml": (
+            "severity: {lab: warn, dev: refuse, preprod: refuse, prod: refuse}\n  image_age",
+            "severity: {lab: warn, dev: refuse, preprod: warn, prod: refuse}\n  image_age",
+        ),
         "secrets.yml": ("  tls_ca_private_key:", "  tls_ca_private_key: hunter2hunter2\n  tls_private_key:"),
     }
     lines = {}
@@ -146,7 +149,7 @@ def test_the_playbook_names_several_faults_at_once_before_any_api_call(tmp_path:
         ("platform.yml", "platform.termination_protecton", "did you mean termination_protection?"),
         ("projects.yml", "projects[0].members[1]", "did you mean bob?"),
         ("flows.yml", "flows[2].destination", "did you mean project:beta?"),
-        ("rules.yml", "rules.encryption.severity", "write refuse"),
+        ("00_rules.yml", "rules.approved_image.severity.preprod", "write refuse"),
         ("secrets.yml", "secrets.tls_ca_private_key", "amazon.aws.ssm_parameter"),
     ):
         told = next((line for line in output.splitlines() if f" {key} = " in line), "")

@@ -249,3 +249,25 @@ def test_run_instances_does_the_same(cloud: Any, network: Any, one: Any) -> None
     )["Reservations"]
     assert [r["Instances"][0]["InstanceId"] for r in found] == [launched["InstanceId"]]
     cloud.ec2.terminate_instances(InstanceIds=[launched["InstanceId"]])
+
+
+def test_the_latest_version_of_every_launch_template_in_one_call(cloud: Any) -> None:
+    """Without id and name EC2 lists all templates, for $Latest and $Default."""
+    made = {}
+    for name in ("listed-one", "listed-two"):
+        made[name] = cloud.ec2.create_launch_template(
+            LaunchTemplateName=name, LaunchTemplateData={"InstanceType": "t3.micro"}
+        )["LaunchTemplate"]["LaunchTemplateId"]
+    cloud.ec2.create_launch_template_version(
+        LaunchTemplateId=made["listed-two"], LaunchTemplateData={"InstanceType": "t3.large"}
+    )
+    found = {
+        version: {
+            one["LaunchTemplateName"]: one["LaunchTemplateData"]["InstanceType"]
+            for one in cloud.ec2.describe_launch_template_versions(Versions=[version])["LaunchTemplateVersions"]
+            if one["LaunchTemplateName"] in made
+        }
+        for version in ("$Latest", "$Default")
+    }
+    assert found["$Latest"] == {"listed-one": "t3.micro", "listed-two": "t3.large"}
+    assert found["$Default"] == {"listed-one": "t3.micro", "listed-two": "t3.micro"}

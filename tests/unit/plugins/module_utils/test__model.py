@@ -12,6 +12,7 @@ import pytest
 from ansible_collections.atelier.datalab.plugins.module_utils import _model as model
 from ansible_collections.atelier.datalab.plugins.module_utils import _model_output as output
 from ansible_collections.atelier.datalab.plugins.module_utils import _names as names
+from ansible_collections.atelier.datalab.plugins.module_utils._model_rules import Rules
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -96,8 +97,10 @@ DATA: dict[str, Any] = {
             "expires": datetime.date(2027, 12, 31),
         }
     ],
-    "rules": {name: {"severity": "refuse"} for name in model.Rules.model_fields}
-    | {"image_age": {"severity": "warn", "max_days": 90}},
+    "rules": {name: {"severity": "refuse"} for name in Rules.model_fields}
+    | {"image_age": {"severity": "warn", "max_days": 90}}
+    | {name: {"severity": "refuse", "max_days": 90} for name in ("patch_age", "exception_current")}
+    | {"certificate_expiry": {"severity": "refuse", "min_days": 21}},
     "secrets": dict.fromkeys(
         ["admin_public_key", "conda_mirrors", "password_hashes", "tls_ca_certificate", "tls_ca_private_key"], LOOKUP
     ),
@@ -200,7 +203,7 @@ def test_a_key_with_a_letter_too_many_is_always_seen(path: tuple[Any, ...]) -> N
 def test_hardly_any_data_is_told_too(data: dict[str, Any]) -> None:
     found = model.validate(data, TODAY)
     assert isinstance(found, model.Offences)
-    assert {one.path[0] for one in found.offences} == set(model.VARIABLES)
+    assert {one.path[0] for one in found.offences} == set(model.VARIABLES) - {"exceptions"}, "these may be left out"
 
 
 def test_no_secret_is_shown() -> None:
@@ -243,6 +246,55 @@ def test_absolute_rules_may_be_weak_in_lab_only() -> None:
     )
     assert isinstance(model.validate(changed(weak, *lab), TODAY), model.Model)
     assert isinstance(model.validate(changed(("rules.open_world.severity", "warn"), *lab), TODAY), model.Offences)
+
+
+BEFORE_THE_LADDER = (
+    "approved_image", "image_age", "mandatory_tags", "naming", "public_address", "open_world", "flow_expired", "imdsv2",
+    "encryption", "backup_present", "schedule_present",
+)  # fmt: skip
+
+
+def test_the_rules_of_a_release_without_the_ladder_stay_valid_and_mean_the_same() -> None:
+    rules = {name: DATA["rules"][name] for name in BEFORE_THE_LADDER}
+    found = derived(("rules", rules | {"image_age": {"severity": "warn", "max_days": 90}}))
+    assert found["rules"]["image_age"] == {"severity": "warn", "max_days": 90}
+    assert found["rules"]["encryption"] == {"severity": "refuse"}
+    assert set(found["rules"]) == set(BEFORE_THE_LADDER), "what core IT was not asked about is not judged"
+    assert found["expected"]["exceptions"] == []
+
+
+def granted(rule: str, subject: str) -> tuple[str, Any]:
+    one = {"rule": rule, "subject": subject, "owner": "ada", "reason": "a test", "ticket": "CORE-1"}
+    return "exceptions", [one | {"expires": "2027-02-01"}]
+
+
+MACHINE = "dev-alpha-workstation-07"
+
+
+@pytest.mark.parametrize("subject", [MACHINE, "alpha"])
+def test_a_hosts_rules_know_its_exceptions(subject: str) -> None:
+    change = granted("approved_image", subject)
+    assert derived(change, host=MACHINE)["rules"]["approved_image"]["severity"] == "warn"
+    for other in (None, "dev-platform-bastion-01"):
+        assert derived(change, host=other)["rules"]["approved_image"]["severity"] == "refuse"
+
+
+def test_an_exception_lets_one_old_image_be_used() -> None:
+    refused = ("rules.image_age.severity", "refuse")
+    assert derived(refused)["images"]["debian-12"]["on_old"] == "refuse"
+    assert derived(refused, granted("image_age", "debian-12"))["images"]["debian-12"]["on_old"] == "warn"
+    assert derived(refused, granted("image_age", "debian-12"))["rules"]["image_age"]["severity"] == "refuse"
+
+
+def test_what_is_expected_names_what_exists() -> None:
+    found = derived()["expected"]
+    assert {MACHINE, "dev-platform-bastion-01", "alpha", "web", "debian-12"} <= set(found["subjects"])
+    assert found["tags"]["Role"] == ["backups", "bastion", "flows", "network", "project", "workstation"]
+    assert found["tags"]["Project"] == ["alpha", "platform"]
+    assert (found["owners"]["alpha"], found["members"]) == (["ada"], ["ada"])
+    assert "dev-machine-alpha-workstation-07" in found["stacks"]
+    json.dumps(found)
+    assert "expected" not in derived(host=MACHINE)
 
 
 def test_more_flows_than_a_template_holds_are_refused() -> None:

@@ -68,6 +68,15 @@ def test_an_old_image(
     assert any("must be at most 180 days" in str(warning) for warning in found.get("warnings", [])) is warned
 
 
+def test_a_keys_own_severity_goes_before_the_general_one(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images = {"a": {"owner": "1", "on_old": "warn"}, "b": {"owner": "1"}}
+    shelf = Shelf(image("2020-01-01"))
+    assert run(monkeypatch, capsys, shelf, images=images, only=["a"])["ids"] == {"a": "ami-1"}
+    assert run(monkeypatch, capsys, shelf, images=images)["failed"]
+
+
 def test_an_unknown_key_is_named_with_the_known_ones(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
