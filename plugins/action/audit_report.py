@@ -116,7 +116,7 @@ def settings(options: dict[str, Any], now: datetime.datetime) -> Settings:
         now=now,
         mandatory=_names.MANDATORY_TAGS,
         # Too old is another matter than not approved; a machine keeps its image while it lives.
-        criteria=tuple(_images.read_criteria(corporate["images"], 36500, refuse_old=False)),
+        criteria=tuple(_images.read_criteria(corporate["images"], 36500, on_old="off")),
         name_pattern=re.compile(rf"(?:{environments})-[a-z][a-z0-9-]*-(?:{roles})-\d{{2}}"),
         stopped_days=options["stopped_days"],
     )

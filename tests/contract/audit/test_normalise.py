@@ -173,7 +173,8 @@ def test_the_template_says_what_is_there_and_lints(account: seed.Account, call: 
     done = call(adopt, yes, folder=str(tmp_path / "adopt"))
     assert call(adopt, yes, folder=str(tmp_path / "adopt"))["changed"] is False
     text = Path(done["stacks"][0]["template"]).read_text()
-    assert [str(one) for one in cfnlint.lint(text, regions=[seed.REGION])] == []
+    # Adopted as it is: core IT's own rules (E9...) are broken by the machine, and the audit says so.
+    assert [str(one) for one in cfnlint.lint(text, regions=[seed.REGION]) if not one.rule.id.startswith("E9")] == []
     template = json.loads(text)
     assert {key: one["Type"] for key, one in template["Resources"].items()} == {
         "Machine": "AWS::EC2::Instance", "Volume1": "AWS::EC2::Volume", "Address1": "AWS::EC2::EIP",
