@@ -48,6 +48,12 @@ def derive(model: Model, today: datetime.date, root: PurePath, host: str | None 
         "projects": projects,
         **_rules_output.here(model, today, host),
         "expired_flows": list(model.expired_flows),
+        "openings": [
+            {key: getattr(one, key) for key in ("name", "source", "destination", "protocol", "port")}
+            for one in _openings(data)
+            if one.expires is None or one.expires >= today
+        ],
+        "ends": {_bastion_name(data): "bastion", **{one["name"]: f"project:{one['project']}" for one in machines}},
         "warnings": [f"{one.key}: {one.told}; {one.instead}" for one in model.warnings],
     }
     for machine in machines:
@@ -61,12 +67,15 @@ def derive(model: Model, today: datetime.date, root: PurePath, host: str | None 
 
 def flows_template(data: Data, today: datetime.date) -> tuple[str, list[str]]:
     """Text of the generated template, and the names of the flows left out of it."""
-    openings = _flows.structural(
-        [project.name for project in data.projects],
-        data.platform.owner,
-        endpoints=data.platform.network.egress == "none",
-    )
-    openings += [
+    template, expired = _flows.render(data.platform.environment, _openings(data), data.corporate.networks, today)
+    return json.dumps(template, indent=1, sort_keys=True) + "\n", expired
+
+
+def _openings(data: Data) -> list[_flows.Opening]:
+    """What the platform itself needs, and the matrix."""
+    projects = [project.name for project in data.projects]
+    endpoints = data.platform.network.egress == "none"
+    return _flows.structural(projects, data.platform.owner, endpoints=endpoints) + [
         _flows.Opening(
             name=f"flow-{flow.name}",
             source=flow.source,
@@ -79,8 +88,6 @@ def flows_template(data: Data, today: datetime.date) -> tuple[str, list[str]]:
         )
         for flow in data.flows
     ]
-    template, expired = _flows.render(data.platform.environment, openings, data.corporate.networks, today)
-    return json.dumps(template, indent=1, sort_keys=True) + "\n", expired
 
 
 def _bastion_name(data: Data) -> str:

@@ -74,6 +74,13 @@ ansible_facts:
           description: The CloudFormation stacks as M(atelier.datalab.stacks) takes them.
           type: list
           elements: dict
+        openings:
+          description: The permitted connections, the platform's own among them; expired flows are left out.
+          type: list
+          elements: dict
+        ends:
+          description: Which end of a flow each host is, by its name, for example C(project:alpha).
+          type: dict
         machines:
           description: The machines of all projects with their names, tags, addresses, hours and backups.
           type: list

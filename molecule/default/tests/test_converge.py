@@ -4,22 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from pathlib import Path
 
-import pytest
 import yaml
 
-from tests.hosts.platform import ENVIRONMENT, LAB, ROOT, ansible, site
-
-
-@pytest.fixture
-def edited(tmp_path: Path) -> Path:
-    """Return a copy of the environment's inventory that a test may edit; pins of host keys are shared."""
-    shutil.copytree(ROOT / "inventories", tmp_path / "inventories", symlinks=True)
-    (tmp_path / ".state").mkdir()
-    (tmp_path / ".state" / f"{ENVIRONMENT}.known_hosts").symlink_to(ROOT / ".state" / f"{ENVIRONMENT}.known_hosts")
-    return tmp_path / "inventories" / ENVIRONMENT
+from tests.hosts.platform import LAB, ansible, site
 
 
 def edit(inventory: Path, change: object) -> None:
