@@ -134,7 +134,7 @@ def copy_checkout(folder: Path) -> Path:
 def launch(site: Site) -> None:
     """Run a bastion, two machines (Debian 12 and 13) and a host of the image that core IT did not approve.
 
-    ssh is open to the bastion from the corporate network, and from the bastion to the others.
+    ssh is open to the bastion from the corporate network and from it to the others, https to these.
     """
     ec2, route53 = site.cloud.ec2, site.cloud.route53
     vpc = ec2.create_vpc(CidrBlock="10.77.0.0/16")["Vpc"]["VpcId"]
@@ -152,11 +152,13 @@ def launch(site: Site) -> None:
     route53.change_resource_record_sets(HostedZoneId=zone, ChangeBatch=change)
     for name in ("bastion", "inside"):
         site.groups[name] = ec2.create_security_group(GroupName=name, Description=name, VpcId=vpc)["GroupId"]
-    for name, source in (
-        ("bastion", {"IpRanges": [{"CidrIp": network.CORPORATE}]}),
-        ("inside", {"UserIdGroupPairs": [{"GroupId": site.groups["bastion"]}]}),
+    corporate = {"IpRanges": [{"CidrIp": network.CORPORATE}]}
+    for name, port, source in (
+        ("bastion", 22, corporate),
+        ("inside", 22, {"UserIdGroupPairs": [{"GroupId": site.groups["bastion"]}]}),
+        ("inside", 443, corporate),
     ):
-        rule = {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, **source}
+        rule = {"IpProtocol": "tcp", "FromPort": port, "ToPort": port, **source}
         ec2.authorize_security_group_ingress(GroupId=site.groups[name], IpPermissions=[rule])
     for name, role, subnet, address, key in (
         ("bastion", "bastion", "public", "10.77.0.10", "debian-12"),
