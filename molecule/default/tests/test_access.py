@@ -10,10 +10,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import boto3
 import pytest
 from testinfra.host import Host
 
+from lab.network import CORPORATE as CORPORATE_NETWORK
 from tests.hosts.platform import ALPHA, BASTION, BETA, LAB, ROOT, ansible, instance
+from tests.waiting import until
 
 KEY = ["-i", os.environ.get("ANSIBLE_PRIVATE_KEY_FILE", "")]
 # The probes pin in a file of their own; the pins of the environment have their own test below.
@@ -39,6 +42,33 @@ def without_drop_in(host: Host) -> Iterator[None]:
         host.run_expect([0], f"mv /root/taken-away {DROP_IN} && systemctl reload ssh")
 
 
+@contextmanager
+def groups_opened(*names: str) -> Iterator[None]:
+    """Open ssh in the security groups of machines by hand, so that what is behind them has to hold."""
+    ec2, networks = boto3.client("ec2"), ["10.20.0.0/16", CORPORATE_NETWORK]
+    rule = {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "IpRanges": [{"CidrIp": one} for one in networks]}
+    groups = [instance(name)["SecurityGroups"][0]["GroupId"] for name in names]
+    for group in groups:
+        ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[rule])
+        ec2.authorize_security_group_egress(GroupId=group, IpPermissions=[rule])
+    try:
+        yield
+    finally:
+        for group in groups:
+            ec2.revoke_security_group_ingress(GroupId=group, IpPermissions=[rule])
+            ec2.revoke_security_group_egress(GroupId=group, IpPermissions=[rule])
+
+
+def refuses_twice(target: str, prefix: list[str], groups: list[str], sshd: Host) -> None:
+    """The security group drops; where it is open sshd refuses; with neither the door is open."""
+    assert "timed out" in ssh(target, "true", prefix=prefix).stderr
+    with groups_opened(*groups):
+        until(lambda: "Permission denied" in ssh(target, "true", prefix=prefix).stderr, 15)
+        with without_drop_in(sshd):
+            assert ssh(target, "true", prefix=prefix).returncode == 0, "the probe does not see an open door"
+    until(lambda: "timed out" in ssh(target, "true", prefix=prefix).stderr, 15)
+
+
 def test_every_host_answers_through_the_bastion() -> None:
     done = ansible(
         "ansible", "-i", "inventories/preprod", "role_bastion:role_workstation", "-m", "ansible.builtin.ping"
@@ -55,21 +85,14 @@ def test_machine_sees_the_bastion_as_the_source(name: str) -> None:
 
 
 def test_machine_refuses_the_corporate_network(alpha: Host) -> None:
-    target = f"datalab-admin@{instance(ALPHA)['PrivateIpAddress']}"
-    refused = ssh(target, "true", prefix=CORPORATE)
-    assert refused.returncode == 255
-    assert "Permission denied" in refused.stderr
-    with without_drop_in(alpha):
-        assert ssh(target, "true", prefix=CORPORATE).returncode == 0, "the probe does not see an open door"
+    refuses_twice(f"datalab-admin@{instance(ALPHA)['PrivateIpAddress']}", CORPORATE, [ALPHA], alpha)
 
 
 def test_machine_refuses_another_machine(beta: Host) -> None:
     """beta's sshd is asked from alpha's network namespace, with the right key."""
     inside_alpha = ["ip", "netns", "exec", LAB.namespace(instance(ALPHA)["InstanceId"])]
     target = f"datalab-admin@{instance(BETA)['PrivateIpAddress']}"
-    assert ssh(target, "true", prefix=inside_alpha).returncode == 255
-    with without_drop_in(beta):
-        assert ssh(target, "true", prefix=inside_alpha).returncode == 0, "the probe does not see an open door"
+    refuses_twice(target, inside_alpha, [ALPHA, BETA], beta)
 
 
 def test_machines_have_no_public_address() -> None:
