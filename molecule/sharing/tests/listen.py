@@ -32,7 +32,7 @@ published.subscribe(b"")
 published.connect(f"tcp://127.0.0.1:{port}")
 poller.register(published, zmq.POLLIN)
 heard: list[str] = []
-end = time.monotonic() + 120
+end = time.monotonic() + 300
 while not name.with_name("end").exists() and time.monotonic() < end:
     heard += [b" ".join(socket.recv_multipart()).decode(errors="replace") for socket, _ in poller.poll(500)]
     name.with_suffix(".ready").touch()  # half a second after connecting: a subscription needs a moment to arrive

@@ -23,7 +23,7 @@ LISTENERS = ("pia", "quim", "ruth")
 def wait_for(host: Host, suffix: str) -> None:
     """Wait until every listener has made a file."""
     files = " && ".join(f"test -e {FOLDER}/{login}.{suffix}" for login in LISTENERS)
-    done = host.run(f"for i in $(seq 150); do {files} && exit 0; sleep 0.2; done; exit 1")
+    done = host.run(f"for i in $(seq 450); do {files} && exit 0; sleep 0.2; done; exit 1")
     assert done.rc == 0, host.run("journalctl -u 'listen-*' -n 30 --no-pager").stdout
 
 
