@@ -16,7 +16,12 @@ import pytest
 import yaml
 from ansible.module_utils.testing import patch_module_args
 from ansible_collections.atelier.datalab.plugins.doc_fragments.promotion import ModuleDocFragment
-from ansible_collections.atelier.datalab.plugins.module_utils import _aws, _promotion_judge, _promotion_run
+from ansible_collections.atelier.datalab.plugins.module_utils import (
+    _aws,
+    _promotion_judge,
+    _promotion_run,
+    _promotion_store,
+)
 from ansible_collections.atelier.datalab.plugins.modules import promotion, proof
 from botocore.exceptions import ClientError
 from moto import mock_aws
@@ -263,6 +268,8 @@ def test_a_folder_is_never_written_over(world: World) -> None:
     os.utime(path, (world.now.timestamp(),) * 2)
     before = file.read_text()
     assert "take newer evidence" in world.run(proof, "lab", proof="converge", evidence=str(path))["msg"]
+    with pytest.raises(_promotion_run.ERRORS, match="never written over"):
+        _promotion_store.Folder(str(world.store)).put(name, "x")
     assert file.read_text() == before
     file.write_text(before[:-9])
     assert states(world.promote("lab", "dev"))["converge"] == "tampered"
