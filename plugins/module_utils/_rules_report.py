@@ -130,11 +130,11 @@ def table(report: Report, width: int = 150) -> list[str]:
     rows = [
         (one["rule"], _word(one), one["subject"], _wrong(one), one["remedy"]) for one in report["findings"][:_SHOWN]
     ]
-    lines = _columns([head, *rows], width) if rows else []
+    lines = columns([head, *rows], width) if rows else []
     if len(report["findings"]) > _SHOWN:
         lines.append(f"... and {len(report['findings']) - _SHOWN} more, in the report")
     lines += [f"not looked at: {one['what']}: {one['why']}" for one in report["gaps"]]
-    return [_printable(line) for line in [*lines, summary(report)]]
+    return [printable(line) for line in [*lines, summary(report)]]
 
 
 def summary(report: Report) -> str:
@@ -166,7 +166,7 @@ def _wrong(one: Mapping[str, Any]) -> str:
     return f"{where}{one['wrong']}{until}"
 
 
-def _columns(rows: Sequence[Sequence[str]], width: int) -> list[str]:
+def columns(rows: Sequence[Sequence[str]], width: int) -> list[str]:
     """The first three as wide as they need, the last two share the rest and wrap."""
     sizes = [min(max(len(row[n]) for row in rows), 40) for n in range(3)]
     rest = max(width - sum(sizes) - 2 * 4, 60)
@@ -180,7 +180,7 @@ def _columns(rows: Sequence[Sequence[str]], width: int) -> list[str]:
     return lines
 
 
-def _printable(line: str) -> str:
+def printable(line: str) -> str:
     """A name may hold what would move the cursor of a terminal."""
     return "".join(letter if letter.isprintable() else "?" for letter in line)
 
