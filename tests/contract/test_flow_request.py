@@ -132,7 +132,7 @@ def test_new_ended_planted_and_missing_are_found_and_nothing_else(preprod: Envir
         assert f"{alpha} (project:alpha): ingress 192.0.2.7/32 to project:alpha tcp 3389 was made by hand" in words
         assert planted["SecurityGroupRuleId"] in words
         assert "flow notebooks-alpha: 10.0.0.0/8 to project:alpha tcp 443 is missing" in words
-        assert words.count("was made by hand (") == 1
         assert "by not known, since not known" in words, "the emulator keeps no ids of rules in its trail"
         assert "Traceback" not in words
+    assert said.count("was made by hand (") == 1, said
     assert not (tmp_path / "none").exists()

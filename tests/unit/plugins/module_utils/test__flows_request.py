@@ -14,6 +14,7 @@ import pytest
 from ansible_collections.atelier.datalab.plugins.action import flow_report as action
 from ansible_collections.atelier.datalab.plugins.module_utils import _flows, _flows_api, _flows_diagram
 from ansible_collections.atelier.datalab.plugins.module_utils import _flows_request as request
+from botocore.exceptions import ClientError
 
 DAY = datetime.date(2027, 1, 15)
 CORPORATE = ["10.0.0.0/8", "198.51.100.0/24"]
@@ -197,6 +198,44 @@ def test_a_description_is_read_back_as_it_was_written(expires: datetime.date | N
     assert _flows.described(told["Description"]) == {
         "ticket": "FLOW-1", "name": "flow-web", "owner": "alice", "expires": expires.isoformat() if expires else "",
     }  # fmt: skip
+
+
+# -- what the stack holds
+
+
+class Stack:
+    """CloudFormation with a stack that got half way; `error` where there is none to be had."""
+
+    def __init__(self, template: dict[str, Any], failed: int = 0, error: str = "") -> None:
+        self.template, self.failed, self.error = template, failed, error
+
+    def get_template(self, StackName: str) -> dict[str, Any]:  # noqa: N803 boto3's
+        if self.error:
+            code, _, message = self.error.partition(": ")
+            raise ClientError({"Error": {"Code": code, "Message": message}}, "GetTemplate")
+        return {"TemplateBody": self.template if StackName == "prod-flows" else {}}
+
+    def get_paginator(self, _operation: str) -> Stack:
+        return self
+
+    def paginate(self, StackName: str) -> Any:  # noqa: N803 boto3's
+        for number, name in enumerate(self.template["Resources"] if StackName == "prod-flows" else []):
+            status = "CREATE_FAILED" if number < self.failed else "CREATE_COMPLETE"
+            yield {"StackResourceSummaries": [{"LogicalResourceId": name, "ResourceStatus": status}]}
+
+
+def test_the_stack_holds_what_it_made_and_not_what_it_tried() -> None:
+    opening = _flows.Opening("flow-web", "corporate", "project:alpha", "tcp", 443, "alice", "FLOW-1")
+    template = _flows.render("prod", [opening], CORPORATE, DAY)[0]
+    assert _flows_api.held(Stack(template), "prod") == request.of_template("prod", template)
+    assert len(_flows_api.held(Stack(template, failed=1), "prod")) == 1
+
+
+def test_no_stack_holds_nothing_and_every_other_answer_is_an_error() -> None:
+    none = "ValidationError: Stack with id prod-flows does not exist"
+    assert _flows_api.held(Stack({}, error=none), "prod") == {}
+    with pytest.raises(ClientError):
+        _flows_api.held(Stack({}, error="AccessDenied: not yours"), "prod")
 
 
 # -- who, by CloudTrail
