@@ -289,8 +289,8 @@ def drift(report: Report) -> list[str]:
     ]
     lines += [
         f"flow {one['flow']}: {one['source']} to {one['destination']} {one['protocol']} {one['port']} is missing in "
-        f"AWS, though the stack {report['environment']}-flows made it; somebody removed it: delete and make the stack "
-        "again, or put the rule back as it was"
+        f"AWS, though the stack {report['environment']}-flows made it; take the flow out of flows.yml, run "
+        "provision.yml, write it again and run it again: the stack does not look whether its rules are still there"
         for one in report["missing"]
     ]
     return ["".join(letter if letter.isprintable() else "?" for letter in line) for line in lines]
