@@ -18,6 +18,9 @@ from ansible_collections.atelier.datalab.plugins.module_utils import _names
 
 TEMPLATE_BYTES = 51_200  # of a TemplateBody; AWS's limit
 _DESCRIPTION_MAX = 255
+_DESCRIBED = re.compile(
+    r"(?P<ticket>[^:]+): (?P<name>\S+), owner (?P<owner>[^,]+)(?:, until (?P<expires>\d{4}-\d\d-\d\d))?"
+)
 _DESCRIPTION_TEXT = re.compile(r"[^A-Za-z0-9 ._\-:/()#,@\[\]+=&;{}!$*]")  # AWS's list, turned round
 
 
@@ -33,6 +36,7 @@ class Opening:
     owner: str
     ticket: str
     expires: datetime.date | None = None
+    reason: str = ""
 
 
 def kind(end: str) -> str | None:
@@ -46,15 +50,18 @@ def kind(end: str) -> str | None:
 
 def structural(projects: Iterable[str], owner: str, *, endpoints: bool) -> list[Opening]:
     """What the platform itself needs: ssh to the bastion, from it to the machines, and AWS's endpoints."""
+
+    def one(name: str, source: str, destination: str, port: int, reason: str) -> Opening:
+        return Opening(name, source, destination, "tcp", port, owner, "platform", reason=reason)
+
     projects = list(projects)
-    found = [Opening("ssh-bastion", "corporate", "bastion", "tcp", 22, owner, "platform")]
-    found += [Opening(f"ssh-{name}", "bastion", f"project:{name}", "tcp", 22, owner, "platform") for name in projects]
+    found = [one("ssh-bastion", "corporate", "bastion", 22, "Members and ops come in through the bastion")]
+    hop = "From the bastion on to the project's machines"
+    found += [one(f"ssh-{name}", "bastion", f"project:{name}", 22, hop) for name in projects]
     if endpoints:
-        found.append(Opening("endpoints-bastion", "bastion", "endpoints", "tcp", 443, owner, "platform"))
-        found += [
-            Opening(f"endpoints-{name}", f"project:{name}", "endpoints", "tcp", 443, owner, "platform")
-            for name in projects
-        ]
+        why = "AWS's services without a way to the Internet"
+        found.append(one("endpoints-bastion", "bastion", "endpoints", 443, why))
+        found += [one(f"endpoints-{name}", f"project:{name}", "endpoints", 443, why) for name in projects]
     return found
 
 
@@ -128,3 +135,9 @@ def _describe(one: Opening) -> str:
     """Ticket and owner, so that somebody in the Console knows whom to ask."""
     until = f", until {one.expires.isoformat()}" if one.expires else ""
     return _DESCRIPTION_TEXT.sub("-", f"{one.ticket}: {one.name}, owner {one.owner}{until}")[:_DESCRIPTION_MAX]
+
+
+def described(description: str) -> dict[str, str]:
+    """What `_describe` wrote, back again; empty where it is not its writing."""
+    found = _DESCRIBED.fullmatch(description)
+    return {key: value or "" for key, value in found.groupdict().items()} if found else {}

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from ansible_collections.atelier.datalab.plugins.module_utils import (
     _flows,
+    _model_output_flows,
     _model_output_notebooks,
     _names,
+    _rules_model,
     _rules_output,
 )
 
@@ -61,6 +63,8 @@ def derive(model: Model, today: datetime.date, root: PurePath, host: str | None 
             found["machine"] = machine
             found["project"] = next(project for project in projects if project["name"] == machine["project"])
     if "machine" not in found:  # long, and of use on the controller only
+        warn_days = found["rules"]["flow_expired"].get("warn_days") or _rules_model.WARN_DAYS
+        found["matrix"] = _model_output_flows.matrix(data, _openings(data), warn_days)
         found["expected"] = _rules_output.expected(model, stacks, _bastion_name(data))
     return found
 
@@ -85,6 +89,7 @@ def _openings(data: Data) -> list[_flows.Opening]:
             owner=flow.owner,
             ticket=flow.ticket,
             expires=flow.expires,
+            reason=flow.reason,
         )
         for flow in data.flows
     ]

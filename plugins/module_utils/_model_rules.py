@@ -77,6 +77,10 @@ class AtLeast(Rule):
     min_days: Days
 
 
+class Ending(Rule):
+    warn_days: Days | None = None
+
+
 class MandatoryTags(Rule):
     also: list[Text] = Field([])
 
@@ -96,7 +100,7 @@ class Rules(Entry):
     stack_managed: Rule | None = None
     public_address: Rule
     open_world: Rule
-    flow_expired: Rule
+    flow_expired: Ending
     imdsv2: Rule
     encryption: Rule
     backup_present: Rule

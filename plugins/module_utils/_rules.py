@@ -31,6 +31,7 @@ class Breach:
     remedy: str
     path: Path = ()
     value: Any = None
+    ahead: bool = False  # not broken yet, so it is never refused
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,6 +122,8 @@ class Policy:
         found = []
         for one in breaches:
             severity = self.severity(one.rule, one.subjects)
+            if one.ahead and severity == "refuse":
+                severity = "warn"
             if severity != "off":
                 found.append(Finding(one, severity, self.exception(one.rule, one.subjects)))
         return found

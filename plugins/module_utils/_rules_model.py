@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import re
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ from ansible_collections.atelier.datalab.plugins.module_utils._rules import (
     is_world,
 )
 
+WARN_DAYS = 30  # before a flow ends, where the data does not say
 # What only AWS can tell whether it exists; `rules_report` looks.
 _ELSEWHERE = re.compile(r"(?:i|vol|sg|eni|eipalloc|lt|ami)-[0-9a-f]{8,17}|arn:\S+")
 
@@ -79,6 +81,17 @@ def _flow_expired(root: Node, policy: Policy) -> Iterator[Breach]:
             wrong = f"has passed ({(policy.today - date).days} days ago)"
             instead = "the flow is closed; have it extended and write the new date, or remove the flow"
             yield _breach("flow_expired", flow["expires"], (flow["name"].text,), wrong, instead)
+        elif date and (left := (date - policy.today).days) <= warn_days(policy):
+            wrong = f"ends in {left} day{'s' if left != 1 else ''}" if left else "ends today"
+            instead = "the next run after that day closes the flow; have it extended now and write the new date"
+            one = _breach("flow_expired", flow["expires"], (flow["name"].text,), wrong, instead)
+            yield dataclasses.replace(one, ahead=True)
+
+
+def warn_days(policy: Policy) -> int:
+    """How many days ahead the end of a flow is warned of."""
+    days = policy.parameter("flow_expired", "warn_days")
+    return days if type(days) is int else WARN_DAYS
 
 
 def _naming(root: Node, policy: Policy) -> Iterator[Breach]:

@@ -237,6 +237,46 @@ def test_a_flow_that_has_ended_is_left_out_warned_about_and_named() -> None:
     assert "flow-web" in stack("dev-flows")["template_body"]
 
 
+@pytest.mark.parametrize(
+    ("warn_days", "expires", "said"),
+    [
+        (None, "2027-02-15", []),
+        (None, "2027-02-14", ["ends in 30 days"]),
+        (None, "2027-01-16", ["ends in 1 day"]),
+        (None, "2027-01-15", ["ends today"]),
+        (7, "2027-01-23", []),
+        (7, "2027-01-22", ["ends in 7 days"]),
+    ],
+)
+def test_the_end_of_a_flow_is_warned_of_and_never_refused_before(warn_days: Any, expires: str, said: list[str]) -> None:
+    changes = (("rules.flow_expired.warn_days", warn_days), ("flows.0.expires", expires))
+    assert [one.why for one in valid(*changes).warnings] == said, "the rule itself refuses"
+    assert derived(*changes)["matrix"]["warn_days"] == (warn_days or 30)
+    refused = model.validate(changed(("flows.0.expires", "2027-01-14")), TODAY)
+    assert isinstance(refused, model.Offences)
+
+
+def test_no_warning_where_the_rule_is_off() -> None:
+    assert valid(("rules.flow_expired.severity", "off"), ("flows.0.expires", "2027-01-15")).warnings == ()
+
+
+def test_core_it_is_told_addresses_and_people() -> None:
+    found = derived()["matrix"]
+    assert found["addresses"] == {
+        "corporate": ["198.51.100.0/24"],
+        "bastion": ["10.20.0.0/24"],
+        "endpoints": ["10.20.16.0/24", "10.20.17.0/24"],
+        "project:alpha": ["10.20.17.0/24"],  # its machine is in zone c
+    }
+    assert derived(("platform.bastion.address", "10.20.0.10"))["matrix"]["addresses"]["bastion"] == ["10.20.0.10/32"]
+    none_yet = derived(("projects.0.machines", []))["matrix"]["addresses"]
+    assert none_yet["project:alpha"] == ["10.20.16.0/24", "10.20.17.0/24"]
+    assert found["people"] == {"ada": {"name": "Ada", "email": "ada@example.com"}}
+    assert {one["name"] for one in found["flows"]} >= {"flow-web", "ssh-bastion", "ssh-alpha"}
+    assert all(one["reason"] for one in found["flows"])
+    assert "matrix" not in derived(host="dev-alpha-workstation-07")
+
+
 def test_absolute_rules_may_be_weak_in_lab_only() -> None:
     weak = ("rules.encryption.severity", "warn")
     assert isinstance(model.validate(changed(weak), TODAY), model.Offences)

@@ -140,7 +140,7 @@ DATA: dict[str, Any] = {
             "machines": [{"role": "workstation", "number": 1}],
         }
     ],
-    "flows": [{"name": "web", "source": "10.0.0.0/8", "destination": "project:alpha", "expires": "2027-07-01"}],
+    "flows": [{"name": "web", "source": "10.0.0.0/8", "destination": "project:alpha", "expires": "2027-12-31"}],
     "exceptions": [],
 }  # fmt: skip
 PROJECT = DATA["projects"][0]
