@@ -23,6 +23,7 @@ from ansible_collections.atelier.datalab.plugins.module_utils import (
 )
 from ansible_collections.atelier.datalab.plugins.module_utils._audit_analysis import Analysis, Settings
 from ansible_collections.atelier.datalab.plugins.module_utils._audit_store import Store
+from ansible_collections.atelier.datalab.plugins.plugin_utils.reports import html
 
 TEMPLATE = Path(__file__).resolve().parents[2] / "playbooks" / "templates" / "audit.html.j2"
 ARGUMENTS = {
@@ -153,7 +154,7 @@ def write(found: Analysis, options: dict[str, Any], now: datetime.datetime) -> l
     )
     centers = {one["name"]: one["cost_center"] for one in options["projects"]}
     pieces: dict[str, Iterable[str]] = {
-        "report.html": _audit_output.html(context, TEMPLATE),
+        "report.html": html(context, TEMPLATE),
         "machines.csv": [_audit_output.machines_csv(found)],
         "findings.csv": [_audit_output.findings_csv(found)],
         "costs.csv": [_audit_output.costs_csv(found)],

@@ -1,52 +1,17 @@
-"""Writes the audit's files: page, tables and JSON.
+"""Writes the audit's tables and JSON.
 
 For internal use of this collection.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-from collections.abc import Iterable, Mapping
-from pathlib import Path
+from collections.abc import Iterable
 from typing import Any
 
-import jinja2
 from ansible_collections.atelier.datalab.plugins.module_utils import _audit_page as page
 from ansible_collections.atelier.datalab.plugins.module_utils._audit_analysis import Analysis, plain
-
-_STEP = 1024
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet would run
-
-
-def size(count: float) -> str:
-    """Bytes for people: `1.4 GiB`."""
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if count < _STEP:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= _STEP
-    return f"{count:.1f} TiB"
-
-
-def html(context: Mapping[str, Any], template: Path) -> Iterable[str]:
-    """The page, in pieces, so that a large one is never held whole."""
-    loader = jinja2.FileSystemLoader(template.parent)
-    environment = jinja2.Environment(
-        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters["size"] = size
-    return environment.get_template(template.name).generate(context)
-
-
-def table(head: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
-    """A CSV file; a text that a spreadsheet would take for a formula gets an apostrophe."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(head)
-    for row in rows:
-        writer.writerow([f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell for cell in row])
-    return text.getvalue()
+from ansible_collections.atelier.datalab.plugins.module_utils._tables import table
 
 
 def machines_csv(analysis: Analysis) -> str:

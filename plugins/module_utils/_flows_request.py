@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from ansible_collections.atelier.datalab.plugins.module_utils import _flows
+from ansible_collections.atelier.datalab.plugins.module_utils._tables import printable
 
 UNKNOWN = "not known"
 _OURS = re.compile(r"(bastion|network|project)-(?:(.+)-)?(Endpoint)?SecurityGroupId")
@@ -293,7 +294,7 @@ def drift(report: Report) -> list[str]:
         "provision.yml, write it again and run it again: the stack does not look whether its rules are still there"
         for one in report["missing"]
     ]
-    return ["".join(letter if letter.isprintable() else "?" for letter in line) for line in lines]
+    return [printable(line) for line in lines]
 
 
 COLUMNS = (

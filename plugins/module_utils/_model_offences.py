@@ -6,6 +6,8 @@ import dataclasses
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from ansible_collections.atelier.datalab.plugins.module_utils._tables import printable
+
 Path = tuple[str | int, ...]
 Locate = Callable[[Path], tuple[str, int]]
 
@@ -55,7 +57,7 @@ class Offence:
         """`file:line: key = value: why: what to write instead`."""
         file, line = locate(self.path)
         text = f"{file}:{line}: {self.key} = {self.shown()}: {self.told}; {self.instead}"
-        return "".join(letter if letter.isprintable() else "?" for letter in text)
+        return printable(text)
 
 
 class _Missing:

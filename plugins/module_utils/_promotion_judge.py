@@ -24,7 +24,7 @@ from ansible_collections.atelier.datalab.plugins.module_utils._promotion import 
     when,
 )
 from ansible_collections.atelier.datalab.plugins.module_utils._promotion_store import Store
-from ansible_collections.atelier.datalab.plugins.module_utils._rules_report import columns, printable
+from ansible_collections.atelier.datalab.plugins.module_utils._tables import columns, printable
 
 DAY = datetime.timedelta(days=1)
 OPEN = "emergency"  # a row that tells and does not refuse

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import re
-import textwrap
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -19,6 +18,7 @@ from ansible_collections.atelier.datalab.plugins.module_utils._rules import (
     severity_at,
 )
 from ansible_collections.atelier.datalab.plugins.module_utils._rules_world import World
+from ansible_collections.atelier.datalab.plugins.module_utils._tables import columns, printable
 
 _FORBIDDEN = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # XML 1.0, section 2.2
 Report = dict[str, Any]
@@ -164,25 +164,6 @@ def _wrong(one: Mapping[str, Any]) -> str:
     until = f" (exception {granted['ticket']} of {granted['owner']} until {granted['expires']})" if granted else ""
     where = f"{one['place']} " if one["place"] else ""
     return f"{where}{one['wrong']}{until}"
-
-
-def columns(rows: Sequence[Sequence[str]], width: int) -> list[str]:
-    """The first three as wide as they need, the last two share the rest and wrap."""
-    sizes = [min(max(len(row[n]) for row in rows), 40) for n in range(3)]
-    rest = max(width - sum(sizes) - 2 * 4, 60)
-    sizes += [rest * 3 // 5, rest * 2 // 5]
-    lines = []
-    for row in rows:
-        cells = [textwrap.wrap(cell, size) or [""] for cell, size in zip(row, sizes, strict=True)]
-        for n in range(max(map(len, cells))):
-            parts = [(cell[n] if n < len(cell) else "").ljust(size) for cell, size in zip(cells, sizes, strict=True)]
-            lines.append("  ".join(parts).rstrip())
-    return lines
-
-
-def printable(line: str) -> str:
-    """A name may hold what would move the cursor of a terminal."""
-    return "".join(letter if letter.isprintable() else "?" for letter in line)
 
 
 # -- for CI

@@ -16,12 +16,13 @@ from ansible_collections.atelier.datalab.plugins.module_utils import (
     _audit_analysis,
     _audit_clues,
     _audit_costs,
-    _audit_output,
     _audit_page,
     _audit_records,
     _audit_rules,
     _audit_trail,
+    _tables,
 )
+from ansible_collections.atelier.datalab.plugins.plugin_utils import reports
 
 ROOT = Path(__file__).resolve().parents[4]
 PLACE = {"account": "1", "environment": "prod", "region": "eu-west-1"}
@@ -328,17 +329,17 @@ def test_what_people_typed_is_text_on_the_page() -> None:
     nasty = '<script>alert("x")</script>'
     found = analysed(instance=[machine() | {"name": nasty, "tags": {"Backup": nasty}, "key_name": nasty}])
     context = _audit_page.context(found, audited="2027-01-01", title=nasty, currency="USD", source=nasty)
-    page = "".join(_audit_output.html(context, ROOT / "playbooks/templates/audit.html.j2"))
+    page = "".join(reports.html(context, ROOT / "playbooks/templates/audit.html.j2"))
     assert "&lt;script&gt;alert(" in page
     assert "<script>alert" not in page
     assert page.count("<script>") == 1
 
 
 def test_a_table_runs_nothing_in_a_spreadsheet() -> None:
-    text = _audit_output.table(("a",), [["=cmd|'/c calc'!A0"], ["@x"], ["-1"], ["plain"], [-1]])
+    text = _tables.table(("a",), [["=cmd|'/c calc'!A0"], ["@x"], ["-1"], ["plain"], [-1]])
     assert [row[0] for row in csv.reader(io.StringIO(text))] == ["a", "'=cmd|'/c calc'!A0", "'@x", "'-1", "plain", "-1"]
 
 
 @pytest.mark.parametrize(("count", "text"), [(0, "0 B"), (1023, "1023 B"), (1536, "1.5 KiB"), (5 * 2**40, "5.0 TiB")])
 def test_sizes_for_people(count: int, text: str) -> None:
-    assert _audit_output.size(count) == text
+    assert reports.size(count) == text
