@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import csv
-import os
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,9 +17,9 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from lab import landing_zone, launcher  # noqa: E402
+from lab import landing_zone  # noqa: E402
+from tests.emulator import emulator, playbook  # noqa: E402
 
-BIN = Path(sys.executable).parent
 ALICE, CAROL = "alice.martin@example.com", "carol.petit@example.com"  # inventories/preprod, projects.yml
 COLUMNS = ("change", "flow", "source_addresses", "destination_addresses", "protocol", "port", "email", "ticket", "why")
 
@@ -36,11 +34,7 @@ class Environment:
             service, endpoint_url=endpoint, region_name="eu-west-1",
             aws_access_key_id="testing", aws_secret_access_key="testing",  # noqa: S106
         )  # fmt: skip
-        self.variables = os.environ | {
-            "AWS_ENDPOINT_URL": endpoint, "AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing",
-            "AWS_DEFAULT_REGION": "eu-west-1", "AWS_EC2_METADATA_DISABLED": "true", "NO_PROXY": "127.0.0.1",
-            "ANSIBLE_NOCOLOR": "1",
-        }  # fmt: skip
+        self.endpoint = endpoint
         self.file = self.inventory / "group_vars/all/flows.yml"
         self.flows = yaml.safe_load(self.file.read_text(encoding="utf-8"))["flows"]
 
@@ -48,10 +42,7 @@ class Environment:
         self.file.write_text(yaml.safe_dump({"flows": flows}), encoding="utf-8")
 
     def play(self, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [str(BIN / "ansible-playbook"), f"playbooks/{name}.yml", "-i", str(self.inventory), *arguments]
-        return subprocess.run(
-            command, cwd=ROOT, env=self.variables, capture_output=True, text=True, timeout=300, check=False
-        )
+        return playbook(self.endpoint, name, self.inventory, *arguments)
 
     def request(self, folder: Path, *arguments: str) -> tuple[int, str, list[tuple[str, ...]]]:
         """How it ended, what it said in one line, and the rows of the CSV."""
@@ -68,19 +59,14 @@ class Environment:
 def preprod(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
     """As provision.yml makes it."""
     state = tmp_path_factory.mktemp("emulator")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    running = launcher.start(state, port, "127.201.14.0/24")
-    launcher.register_images(running, landing_zone.image_list())
-    made = Environment(running.endpoint, tmp_path_factory.mktemp("request"))
-    made.client("ssm").put_parameter(
-        Name="/atelier/preprod/access/admin_public_key", Value="ssh-ed25519 AAAA test", Type="String"
-    )
-    done = made.play("provision")
-    assert done.returncode == 0, done.stdout + done.stderr
-    yield made
-    launcher.stop(state)
+    with emulator(state, "127.201.14.0/24", landing_zone.image_list()) as endpoint:
+        made = Environment(endpoint, tmp_path_factory.mktemp("request"))
+        made.client("ssm").put_parameter(
+            Name="/atelier/preprod/access/admin_public_key", Value="ssh-ed25519 AAAA test", Type="String"
+        )
+        done = made.play("provision")
+        assert done.returncode == 0, done.stdout + done.stderr
+        yield made
 
 
 def test_after_provisioning_there_is_nothing_to_ask_for_and_no_drift(preprod: Environment, tmp_path: Path) -> None:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import datetime
 import json
-import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -21,10 +19,10 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from lab import images, landing_zone, launcher  # noqa: E402
+from lab import images, landing_zone  # noqa: E402
+from tests.emulator import REGION, emulator, playbook  # noqa: E402
 from tests.promotion_world import PAIRS  # noqa: E402
 
-BIN = Path(sys.executable).parent
 pytestmark = pytest.mark.slow
 PROOFS = ("converge", "idempotence", "verify", "rules")
 Play = Callable[..., subprocess.CompletedProcess[str]]
@@ -50,35 +48,20 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def play(tmp_path_factory: pytest.TempPathFactory, checkout: Path) -> Iterator[Play]:
     state = tmp_path_factory.mktemp("emulator")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    running = launcher.start(state, port, "127.201.13.0/24")
-    launcher.register_images(running, landing_zone.image_list())
-    boto3.Session("testing", "testing", region_name="eu-west-1").client(
-        "ssm", endpoint_url=running.endpoint
-    ).put_parameter(Name="/atelier/lab/promotion/private_key", Value=PAIRS["lab"][1], Type="SecureString")
-    more = {
-        "AWS_ENDPOINT_URL": running.endpoint, "AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing",
-        "AWS_DEFAULT_REGION": "eu-west-1", "AWS_EC2_METADATA_DISABLED": "true", "NO_PROXY": "127.0.0.1",
-        "ANSIBLE_NOCOLOR": "1",
-    }  # fmt: skip
-
-    def run(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [
-            str(BIN / "ansible-playbook"), f"playbooks/{name}.yml", "-i", str(checkout / "inventories/lab/hosts.yml"),
-            "-e", f"promotion_checkout={checkout}", "-vvv", *arguments,
-        ]  # fmt: skip
-        done = subprocess.run(
-            command, cwd=ROOT, env=os.environ | more, capture_output=True, text=True, timeout=300, check=False
+    with emulator(state, "127.201.15.0/24", landing_zone.image_list()) as endpoint:
+        boto3.Session("testing", "testing", region_name=REGION).client("ssm", endpoint_url=endpoint).put_parameter(
+            Name="/atelier/lab/promotion/private_key", Value=PAIRS["lab"][1], Type="SecureString"
         )
-        said = done.stdout + done.stderr
-        assert "Traceback" not in said
-        assert PAIRS["lab"][1].splitlines()[1] not in said, "the private key is in the output"
-        return done
 
-    yield run
-    launcher.stop(state)
+        def run(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+            place = checkout / "inventories/lab/hosts.yml"
+            done = playbook(endpoint, name, place, "-e", f"promotion_checkout={checkout}", "-vvv", *arguments)
+            said = done.stdout + done.stderr
+            assert "Traceback" not in said
+            assert PAIRS["lab"][1].splitlines()[1] not in said, "the private key is in the output"
+            return done
+
+        yield run
 
 
 def evidence(checkout: Path) -> None:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
-import os
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -22,7 +20,8 @@ from cfnlint import api as cfnlint
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from lab import landing_zone, launcher  # noqa: E402
+from lab import landing_zone  # noqa: E402
+from tests.emulator import REGION, emulator, playbook  # noqa: E402
 
 BIN = Path(sys.executable).parent
 SOON = (datetime.datetime.now(tz=datetime.UTC) + datetime.timedelta(days=30)).date().isoformat()
@@ -95,33 +94,20 @@ def inventory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def play(tmp_path_factory: pytest.TempPathFactory, inventory: Path) -> Iterator[Callable[..., Any]]:
     """Preprod as provision.yml makes it, on an emulator of this file's own; runs playbooks against it."""
     state = tmp_path_factory.mktemp("emulator")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    running = launcher.start(state, port, "127.201.12.0/24")
-    launcher.register_images(running, landing_zone.image_list())
-    credentials = {
-        "AWS_ENDPOINT_URL": running.endpoint, "AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing",
-        "AWS_DEFAULT_REGION": "eu-west-1", "AWS_EC2_METADATA_DISABLED": "true", "NO_PROXY": "127.0.0.1",
-        "ANSIBLE_NOCOLOR": "1",
-    }  # fmt: skip
-    made = boto3.Session("testing", "testing", region_name="eu-west-1")
-    made.client("ssm", endpoint_url=running.endpoint).put_parameter(
-        Name="/atelier/preprod/access/admin_public_key", Value="ssh-ed25519 AAAA test", Type="String"
-    )
-
-    def run(name: str, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        command = [str(BIN / "ansible-playbook"), f"playbooks/{name}.yml", "-i", str(inventory), *arguments]
-        done = subprocess.run(
-            command, cwd=ROOT, env=os.environ | credentials, capture_output=True, text=True, timeout=300, check=False
+    with emulator(state, "127.201.12.0/24", landing_zone.image_list()) as endpoint:
+        made = boto3.Session("testing", "testing", region_name=REGION)
+        made.client("ssm", endpoint_url=endpoint).put_parameter(
+            Name="/atelier/preprod/access/admin_public_key", Value="ssh-ed25519 AAAA test", Type="String"
         )
-        assert not check or done.returncode == 0, done.stdout + done.stderr
-        return done
 
-    run.ec2 = made.client("ec2", endpoint_url=running.endpoint)  # type: ignore[attr-defined]
-    run("provision")
-    yield run
-    launcher.stop(state)
+        def run(name: str, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+            done = playbook(endpoint, name, inventory, *arguments)
+            assert not check or done.returncode == 0, done.stdout + done.stderr
+            return done
+
+        run.ec2 = made.client("ec2", endpoint_url=endpoint)  # type: ignore[attr-defined]
+        run("provision")
+        yield run
 
 
 def report(play: Any, folder: Path, *arguments: str, check: bool = True) -> tuple[str, dict[str, Any]]:

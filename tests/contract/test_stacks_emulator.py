@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -24,7 +23,10 @@ from botocore.exceptions import ClientError
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from lab import launcher  # noqa: E402
+from tests.aws_calls import calls  # noqa: E402
+from tests.emulator import emulator, variables  # noqa: E402
+
+__all__ = ["calls"]
 
 REGION = "eu-west-1"
 OLD, NEW = "ami-00000000000000001", "ami-00000000000000002"
@@ -36,26 +38,17 @@ Run = Callable[..., dict[str, Any]]
 @pytest.fixture(scope="module")
 def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """An emulator of this file's own, with two approved images."""
-    state = tmp_path_factory.mktemp("emulator")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    running = launcher.start(state, port, "127.201.9.0/24")
     images = [
         {"owner": CORE_IT, "name": f"debian-12-{n}", "image_id": i, "tags": {"CoreIT": "approved", "Os": "debian-12"}}
         for n, i in enumerate((OLD, NEW))
     ]
-    launcher.register_images(running, images)
-    yield running.endpoint
-    launcher.stop(state)
+    with emulator(tmp_path_factory.mktemp("emulator"), "127.201.9.0/24", images) as running:
+        yield running
 
 
 @pytest.fixture(autouse=True)
 def environment(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    values = {
-        "AWS_ENDPOINT_URL": endpoint, "AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing",
-        "AWS_DEFAULT_REGION": REGION, "AWS_EC2_METADATA_DISABLED": "true", "NO_PROXY": "127.0.0.1",
-    }  # fmt: skip
+    values = variables(endpoint)
     for key, value in values.items():
         monkeypatch.setenv(key, value)
     return values
@@ -69,21 +62,6 @@ def cfn(environment: dict[str, str]) -> Any:
 @pytest.fixture
 def ec2(environment: dict[str, str]) -> Any:
     return boto3.client("ec2")
-
-
-@pytest.fixture
-def calls(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    """Counts the API calls that the module makes."""
-    counter: Counter[str] = Counter()
-    made = _aws.client
-
-    def counting(module: Any, service: str) -> Any:
-        client = made(module, service)
-        client.meta.events.register("before-call.*", lambda model, **_: counter.update([model.name]))
-        return client
-
-    monkeypatch.setattr(_aws, "client", counting)
-    return counter
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -20,8 +19,8 @@ from ansible_collections.atelier.datalab.plugins.modules import adopt, normalise
 from botocore.stub import Stubber
 from cfnlint import api as cfnlint
 
-from lab import launcher
 from tests.audit import seed
+from tests.emulator import emulator
 
 ACCOUNTS = [{"account": seed.ACCOUNT, "environment": "prod", "regions": [seed.REGION]}]
 VOCABULARY = {"Project": ["alpha", "beta"], "Owner": ["alice", "carol"], "Role": ["workstation", "database"]}
@@ -37,16 +36,8 @@ Run = Callable[..., dict[str, Any]]
 @pytest.fixture(scope="module")
 def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[seed.Account]:
     """A few machines, in an emulator that nothing else looks at."""
-    state = tmp_path_factory.mktemp("emulator")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    running = launcher.start(state, port, "127.201.13.0/24")
-    launcher.register_images(running, seed.IMAGES)
-    try:
-        yield seed.Account(running.endpoint).build(GROUPS, managed=2)
-    finally:
-        launcher.stop(state)
+    with emulator(tmp_path_factory.mktemp("emulator"), "127.201.13.0/24", seed.IMAGES) as endpoint:
+        yield seed.Account(endpoint).build(GROUPS, managed=2)
 
 
 def tags(account: seed.Account, instance: str) -> dict[str, str]:

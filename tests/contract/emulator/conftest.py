@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import sys
 from collections.abc import Iterator
 from functools import cached_property
@@ -18,6 +17,7 @@ from botocore.exceptions import WaiterError
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
 from lab import launcher
+from tests.emulator import free_port
 
 REGION = "eu-west-1"
 PUBLIC_NETWORK = "127.201.7.0/24"
@@ -25,13 +25,6 @@ CORE_IT = "210987654321"
 IMAGE = {"owner": CORE_IT, "name": "debian-12-approved", "tags": {"CoreIT": "approved"}, "root_gib": 6}
 SESSION = boto3.Session("testing", "testing", region_name=REGION)
 FAST = {"Delay": 0.1, "MaxAttempts": 100}
-
-
-def free_port() -> int:
-    """A TCP port nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class StackError(AssertionError):

@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 
 from lab import launcher
-from tests.contract.emulator.conftest import CORE_IT, PUBLIC_NETWORK, Cloud, free_port
+from tests.contract.emulator.conftest import CORE_IT, PUBLIC_NETWORK, Cloud
+from tests.emulator import free_port
 
 pytestmark = pytest.mark.slow
 

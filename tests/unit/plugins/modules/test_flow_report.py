@@ -11,7 +11,7 @@ import boto3
 import pytest
 import yaml
 from ansible.module_utils.testing import patch_module_args
-from ansible_collections.atelier.datalab.plugins.module_utils import _aws, _flows_api
+from ansible_collections.atelier.datalab.plugins.module_utils import _flows_api
 from ansible_collections.atelier.datalab.plugins.modules import flow_report
 from botocore.exceptions import ClientError
 from moto import mock_aws
@@ -34,20 +34,6 @@ def ec2(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         monkeypatch.setattr(_flows_api, "groups", lambda *_: dict.fromkeys(ids[:1], "project:alpha"))
         monkeypatch.setattr(_flows_api, "held", lambda *_: {})
         yield client
-
-
-@pytest.fixture
-def calls(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    counter: Counter[str] = Counter()
-    made = _aws.client
-
-    def counting(module: Any, service: str) -> Any:
-        client = made(module, service)
-        client.meta.events.register("before-call.*", lambda model, **_: counter.update([model.name]))
-        return client
-
-    monkeypatch.setattr(_aws, "client", counting)
-    return counter
 
 
 def run(capsys: pytest.CaptureFixture[str], **options: Any) -> dict[str, Any]:

@@ -34,20 +34,6 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         yield boto3.client
 
 
-@pytest.fixture
-def calls(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    counter: Counter[str] = Counter()
-    made = _aws.client
-
-    def counting(module: Any, service: str) -> Any:
-        client = made(module, service)
-        client.meta.events.register("before-call.*", lambda model, **_: counter.update([model.name]))
-        return client
-
-    monkeypatch.setattr(_aws, "client", counting)
-    return counter
-
-
 def instances(ec2: Any, number: int, **more: Any) -> list[str]:
     image = ec2.describe_images()["Images"][0]["ImageId"]
     made = ec2.run_instances(ImageId=image, MinCount=number, MaxCount=number, **more)
