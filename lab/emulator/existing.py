@@ -45,6 +45,8 @@ REPLACES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         (),
     ),
     "AWS::EC2::VPCGatewayAttachment": (("VpcId",), ()),
+    "AWS::KMS::Alias": (("AliasName",), ()),
+    "AWS::KMS::Key": ((), ()),
     "AWS::Logs::LogGroup": (("LogGroupName",), ()),
     "AWS::Route53::RecordSet": (("HostedZoneName", "HostedZoneId"), ()),
 }

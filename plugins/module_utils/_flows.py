@@ -48,8 +48,11 @@ def kind(end: str) -> str | None:
     return "network" if re.fullmatch(r"[0-9.]+(/\d+)?", end) else None
 
 
-def structural(projects: Iterable[str], owner: str, *, endpoints: bool) -> list[Opening]:
-    """What the platform itself needs: ssh to the bastion, from it to the machines, and AWS's endpoints."""
+def structural(projects: Iterable[str], owner: str, *, endpoints: bool, ports: Iterable[int] = ()) -> list[Opening]:
+    """What the platform itself needs: ssh to the bastion, from it to the machines, and AWS's endpoints.
+
+    ports: what members may reach on their machines through the bastion, besides ssh.
+    """
 
     def one(name: str, source: str, destination: str, port: int, reason: str) -> Opening:
         return Opening(name, source, destination, "tcp", port, owner, "platform", reason=reason)
@@ -58,6 +61,12 @@ def structural(projects: Iterable[str], owner: str, *, endpoints: bool) -> list[
     found = [one("ssh-bastion", "corporate", "bastion", 22, "Members and ops come in through the bastion")]
     hop = "From the bastion on to the project's machines"
     found += [one(f"ssh-{name}", "bastion", f"project:{name}", 22, hop) for name in projects]
+    further = "Members reach their machines through the bastion"
+    found += [
+        one(f"bastion-{port}-{name}", "bastion", f"project:{name}", port, further)
+        for name in projects
+        for port in sorted(set(ports) - {22})
+    ]
     if endpoints:
         why = "AWS's services without a way to the Internet"
         found.append(one("endpoints-bastion", "bastion", "endpoints", 443, why))

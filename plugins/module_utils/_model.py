@@ -34,6 +34,7 @@ from ansible_collections.atelier.datalab.plugins.module_utils._model_fields impo
     Port,
     ProjectName,
     Region,
+    RoleArn,
     RoleName,
     Slug,
     SshKey,
@@ -114,6 +115,15 @@ class Bastion(Entry):
     address: Address | None = None
 
 
+class Access(Entry):
+    """How members pass the bastion."""
+
+    login: Literal["certificates", "keys"] = "certificates"
+    hours: Annotated[int, Field(ge=1, le=168)] = 10
+    ports: Annotated[list[Port], Field(min_length=1)] = Field([22])
+    signers: list[RoleArn] = Field([])
+
+
 class Tls(Entry):
     mode: Literal["private_ca", "given", "acme"]
     acme: Acme | None = None
@@ -130,6 +140,7 @@ class Platform(Entry):
     termination_protection: bool
     network: PlatformNetwork
     bastion: Bastion
+    access: Access = Access()
     tls: Tls
     jupyterhub: JupyterHub
     conda: Conda = Conda()

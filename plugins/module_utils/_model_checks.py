@@ -24,7 +24,7 @@ from ansible_collections.atelier.datalab.plugins.module_utils._model_fields impo
 from ansible_collections.atelier.datalab.plugins.module_utils._model_node import Node, doubles, known, unknown
 from ansible_collections.atelier.datalab.plugins.module_utils._model_offences import MISSING, Offence
 
-_RESERVED_SERVICES = {"network", "bastion", "flows", "backups"}
+_RESERVED_SERVICES = {"access", "network", "bastion", "flows", "backups"}
 
 
 def check(data: Any, folder: str | None) -> list[Offence]:

@@ -267,6 +267,14 @@ ProjectName = Annotated[
     AfterValidator(_project_name),
 ]
 RoleName = Annotated[Text, _matching(r"[a-z][a-z0-9]*", "is not a role name", "use a-z and 0-9, begin with a letter")]
+RoleArn = Annotated[
+    Text,
+    _matching(
+        r"arn:aws[a-z-]*:iam::\d{12}:(?:role|user)/[\w+=,.@/*-]+",
+        "is not the ARN of a role or user",
+        "write it as arn:aws:iam::123456789012:role/datalab-ops",
+    ),
+]
 Slug = Annotated[
     Text, _matching(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*", "is not a name", "use a-z, 0-9 and single -, begin with a letter")
 ]

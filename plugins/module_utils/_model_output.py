@@ -45,6 +45,7 @@ def derive(model: Model, today: datetime.date, root: PurePath, host: str | None 
         "account": data.platform.account,
         "domain": data.platform.domain,
         "bastion": _bastion(data),
+        "access": _access(data, projects),
         "stacks": stacks,
         "machines": machines,
         "projects": projects,
@@ -79,7 +80,8 @@ def _openings(data: Data) -> list[_flows.Opening]:
     """What the platform itself needs, and the matrix."""
     projects = [project.name for project in data.projects]
     endpoints = data.platform.network.egress == "none"
-    return _flows.structural(projects, data.platform.owner, endpoints=endpoints) + [
+    ports = data.platform.access.ports
+    return _flows.structural(projects, data.platform.owner, endpoints=endpoints, ports=ports) + [
         _flows.Opening(
             name=f"flow-{flow.name}",
             source=flow.source,
@@ -106,6 +108,21 @@ def _bastion(data: Data) -> dict[str, Any]:
         "fqdn": f"{name}.{data.platform.domain}",
         "address": data.platform.bastion.address or "",
         "tags": _platform_tags(data, name, "bastion"),
+    }
+
+
+def _access(data: Data, projects: list[dict[str, Any]]) -> dict[str, Any]:
+    """How members pass the bastion: everybody who is in a project, once, with the projects."""
+    access, people = data.platform.access, {}
+    for project in projects:
+        for member in project["members"]:
+            people.setdefault(member["login"], {**member, "projects": []})["projects"].append(project["name"])
+    return {
+        "login": access.login,
+        "hours": access.hours,
+        "ports": sorted(set(access.ports)),
+        "key": _names.ssh_authority(data.platform.environment),
+        "members": [people[login] for login in sorted(people)],
     }
 
 
@@ -192,7 +209,7 @@ def _project_tags(data: Data, project: Project, name: str, role: str) -> dict[st
 
 def _stacks(model: Model, today: datetime.date, root: PurePath) -> list[dict[str, Any]]:
     data = model.data
-    stacks = [_network_stack(data), _bastion_stack(data), *_backup_stacks(data)]
+    stacks = [_network_stack(data), _bastion_stack(data), _access_stack(data), *_backup_stacks(data)]
     stacks += [_project_stack(data, project) for project in data.projects]
     stacks.append(_flows_stack(data, today))
     stacks += [_machine_stack(data, project, machine) for project in data.projects for machine in project.machines]
@@ -252,6 +269,18 @@ def _bastion_stack(data: Data) -> dict[str, Any]:
     stack = _names.stack_name(data.platform.environment, "bastion")
     tags = _platform_tags(data, name, "bastion")
     return _stack(stack, _SHARED, tags, parameters, made_by="bastion", **_late(bastion.image))
+
+
+def _access_stack(data: Data) -> dict[str, Any]:
+    environment = data.platform.environment
+    name = _names.stack_name(environment, "access")
+    parameters = {
+        "Environment": environment,
+        "Alias": _names.ssh_authority(environment),
+        # Without names the account's IAM policies alone decide who may sign.
+        "SignerArns": ",".join(data.platform.access.signers) or f"arn:*:iam::{data.platform.account}:*",
+    }
+    return _stack(name, _NETWORK, _platform_tags(data, name, "access"), parameters, made_by="access")
 
 
 def _backup_stacks(data: Data) -> list[dict[str, Any]]:

@@ -88,6 +88,11 @@ def stack_name(environment: str, *parts: str) -> str:
     return "-".join((environment, *parts))
 
 
+def ssh_authority(environment: str) -> str:
+    """Alias in KMS of the key that signs members' SSH certificates."""
+    return f"alias/{environment}-ssh-authority"
+
+
 def group_name(project: str) -> str:
     """Unix group of a project's members."""
     return GROUP_PREFIX + project

@@ -7,9 +7,12 @@ import shutil
 from pathlib import Path
 
 import pytest
+from ansible.plugins.loader import init_plugin_loader
 from testinfra.host import Host
 
 from tests.hosts.platform import ALPHA, BASTION, BETA, ENVIRONMENT, LAB, ROOT, host
+
+init_plugin_loader([str(ROOT / "collections")])
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from testinfra.host import Host
 
 from lab.network import CORPORATE as CORPORATE_NETWORK
 from tests.hosts.platform import ALPHA, BASTION, BETA, LAB, ROOT, ansible, instance
+from tests.hosts.ssh import visitor
 from tests.waiting import until
 
 KEY = ["-i", os.environ.get("ANSIBLE_PRIVATE_KEY_FILE", "")]
@@ -103,7 +104,9 @@ def test_machines_have_no_public_address() -> None:
 
 @pytest.mark.parametrize("account", ["root", "alice"])
 def test_bastion_gives_no_shell_to(account: str) -> None:
-    assert ssh(f"{account}@{instance(BASTION)['PublicIpAddress']}", "true").returncode == 255
+    address = instance(BASTION)["PrivateIpAddress"]
+    done = ssh("-o", f"ProxyCommand={visitor(address)}", f"{account}@{address}", "true")
+    assert "Permission denied" in done.stderr
 
 
 def test_passwords_do_not_open_ssh(alpha: Host, bastion: Host) -> None:

@@ -20,6 +20,13 @@ TLS, STATE, TOOL = "/etc/jupyterhub/tls", "/var/lib/jupyterhub-acme", "/opt/atel
 ROOT = "/run/pebble.pem"
 
 
+def look(host: Host) -> None:
+    """What the timer does; a failure says why."""
+    host.check_output(
+        "systemctl start jupyterhub-acme.service || { journalctl -u jupyterhub-acme -n 60 --no-pager >&2; false; }"
+    )
+
+
 @pytest.fixture(scope="module", autouse=True)
 def root(host: Host) -> Iterator[None]:
     """The authority's root, on the host."""
@@ -43,7 +50,7 @@ def aged(host: Host, name: str) -> Iterator[Callable[[float, float], str]]:
         return host.check_output(f"openssl x509 -in {TLS}/certificate.pem -noout -serial")
 
     yield age
-    host.check_output("systemctl start jupyterhub-acme.service")
+    look(host)
 
 
 @pytest.fixture
@@ -88,7 +95,7 @@ def test_the_timer_looks_and_leaves_a_good_certificate_alone(hub, host: Host, se
     seconds = int(host.check_output(f"date -d '{next_look}' +%s")) - int(host.check_output("date +%s"))
     assert 0 < seconds <= 18 * 3600
     before = serial()
-    host.check_output("systemctl start jupyterhub-acme.service")
+    look(host)
     assert serial() == before
 
 
@@ -124,7 +131,7 @@ def test_authority_away_when_the_certificate_has_ended_is_an_error(hub, name: st
 
 def test_a_due_certificate_is_renewed_by_the_timers_unit(hub, host: Host, name: str, serial, aged) -> None:
     old = aged(-80, 10)
-    host.check_output("systemctl start jupyterhub-acme.service")
+    look(host)
     hub.wait()
     assert serial() != old
     assert certified(host, name)

@@ -329,7 +329,7 @@ def test_an_exception_lets_one_old_image_be_used() -> None:
 def test_what_is_expected_names_what_exists() -> None:
     found = derived()["expected"]
     assert {MACHINE, "dev-platform-bastion-01", "alpha", "web", "debian-12"} <= set(found["subjects"])
-    assert found["tags"]["Role"] == ["backups", "bastion", "flows", "network", "project", "workstation"]
+    assert found["tags"]["Role"] == ["access", "backups", "bastion", "flows", "network", "project", "workstation"]
     assert found["tags"]["Project"] == ["alpha", "platform"]
     assert (found["owners"]["alpha"], found["members"]) == (["ada"], ["ada"])
     assert "dev-machine-alpha-workstation-07" in found["stacks"]
@@ -359,6 +359,7 @@ def test_every_parameter_is_a_text_and_every_stack_has_the_mandatory_tags() -> N
 def test_stacks_come_in_waves() -> None:
     waves = {one["name"]: one["wave"] for one in derived()["stacks"]}
     assert waves == {
+        "dev-access": 0,
         "dev-network": 0,
         "dev-bastion": 1,
         "dev-backups": 1,
