@@ -6,7 +6,10 @@ A host has no udev. What systemd and the roles need of it is made here: the link
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from lab.errors import LabError
@@ -14,6 +17,15 @@ from lab.identity import Lab
 from lab.shell import run, succeeds
 
 GIB = 1024**3
+LOCK = Path("/run/lock/atelier-lab-loops")
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """Loop devices are the whole computer's: between a look and a step another lab must not be given the same one."""
+    with LOCK.open("w", encoding="utf-8") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
 
 
 def by_id(volume: str) -> str:
@@ -43,10 +55,11 @@ class Volumes:
             grown = 0 < handle.tell() < gib * GIB
             if handle.tell() < gib * GIB:
                 handle.truncate(gib * GIB)
-        device = self.device(volume)
-        if device and grown:
-            run("losetup", "--set-capacity", str(device))
-        return device or Path(run("losetup", "--find", "--show", str(file)))
+        with _alone():
+            device = self.device(volume)
+            if device and grown:
+                run("losetup", "--set-capacity", str(device))
+            return device or Path(run("losetup", "--find", "--show", str(file)))
 
     def device(self, volume: str) -> Path | None:
         """Return the loop device of a volume, if it is on one."""
@@ -56,10 +69,9 @@ class Volumes:
     def close(self, volume: str) -> None:
         """Take a volume off its loop device; the file stays."""
         if self.file(volume).exists():
-            for device in run(
-                "losetup", "--noheadings", "--output", "NAME", "--associated", str(self.file(volume))
-            ).split():
-                run("losetup", "--detach", device)
+            with _alone():
+                if device := self.device(volume):
+                    run("losetup", "--detach", str(device))
             if self.device(volume):  # the kernel lets go of it when its last user does
                 raise LabError(f"{volume} is still in use in its host: unmount it there")
 
@@ -70,8 +82,9 @@ class Volumes:
 
     def close_all(self) -> None:
         """Take every volume of this lab off its loop device."""
-        for device in self.loops():
-            run("losetup", "--detach", device)
+        with _alone():
+            for device in self.loops():
+                run("losetup", "--detach", device)
 
     def loops(self) -> list[str]:
         """Return the loop devices of this lab, those of removed files included."""
