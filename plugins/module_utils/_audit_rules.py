@@ -6,7 +6,6 @@ asked only about the kinds it is for, and only where everything it needs could b
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -14,9 +13,9 @@ from datetime import datetime
 from typing import Any
 
 from ansible_collections.atelier.datalab.plugins.module_utils import _images
+from ansible_collections.atelier.datalab.plugins.module_utils._rules import is_world
 
 Resource = Mapping[str, Any]
-_WORLD = 1  # a network this short is the world, or one half of it
 
 
 @dataclass(frozen=True)
@@ -85,14 +84,6 @@ def _public(resource: Resource, _facts: Facts) -> str:
     # A tag alone makes no bastion: anybody can write one.
     bastion = resource["tags"].get("Role") == "bastion" and resource["managed"] == "stack"
     return f"has {', '.join(resource['public_ips'])}" if resource["public_ips"] and not bastion else ""
-
-
-def is_world(peer: str) -> bool:
-    """Whether a source of a security group is everybody, or half of everybody."""
-    try:
-        return ipaddress.ip_network(peer, strict=False).prefixlen <= _WORLD
-    except ValueError:
-        return False  # a group or a prefix list
 
 
 def ports(rule: Resource) -> str:

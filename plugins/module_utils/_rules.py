@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import ipaddress
 import re
 from collections.abc import Collection, Iterable, Iterator
 from typing import Any
@@ -81,10 +82,19 @@ def severity_at(rule: Node, environment: str, day: datetime.date) -> str | None:
     return word if word in STRENGTH else None
 
 
+_WORLD_4, _WORLD_6 = 8, 16
+
+
 def is_world(text: str | None) -> bool:
-    """A /0, or a good part of one: two /1 are how people get round a rule. IPv6: anything wider than a /16."""
-    found = re.fullmatch(r"([0-9.]+|[0-9a-fA-F:]*:[0-9a-fA-F:.]*)/(\d+)", text or "")
-    return found is not None and int(found[2]) < (16 if ":" in found[1] else 8)
+    """A /0, or a good part of one: two /1 are how people get round a rule. IPv6: anything wider than a /16.
+
+    Neither a network that is private, nor what is none, such as the id of a group.
+    """
+    try:
+        network = ipaddress.ip_network(text or "", strict=False)
+    except ValueError:
+        return False
+    return network.prefixlen < (_WORLD_4 if network.version == 4 else _WORLD_6) and not network.is_private
 
 
 class Policy:
