@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import ipaddress
-import re
 from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 

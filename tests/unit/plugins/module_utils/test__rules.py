@@ -216,7 +216,8 @@ def test_every_rule_is_checked_somewhere_and_known_to_the_tests() -> None:
     ("network", "world"),
     [
         ("0.0.0.0/0", True), ("128.0.0.0/1", True), ("10.0.0.0/7", True), ("10.0.0.0/8", False), ("::/0", True),
-        ("2000::/3", True), ("fd00::/8", False), ("fc00::/6", True), ("2001:db8::/32", False), ("project:alpha", False), (None, False),
+        ("2000::/3", True), ("fd00::/8", False), ("fc00::/6", True), ("2001:db8::/32", False),
+        ("project:alpha", False), (None, False),
     ],
 )  # fmt: skip
 def test_what_the_world_is(network: str | None, world: bool) -> None:
