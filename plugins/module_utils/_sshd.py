@@ -117,6 +117,13 @@ def _forwarding(one: Member) -> list[str]:
     ]
 
 
+def slice_limits(memory: str, cpu: float) -> str:
+    """What systemd holds the slice of an account to; empty where nothing is limited. memory: `2G`; cpu: processors."""
+    lines = [f"MemoryMax={memory}"] if memory else []
+    lines += [f"CPUQuota={cpu * 100:.0f}%"] if cpu else []
+    return "\n".join(["# Written by atelier.datalab.access; changes are lost.", "[Slice]", *lines, ""]) if lines else ""
+
+
 def grants(policy: Policy, members: Iterable[Member]) -> dict[str, dict[str, Any]]:
     """What each member has, in a form that can be kept and compared."""
     return {

@@ -58,6 +58,14 @@ options:
     description: This is a bastion. Admins may forward, members do nothing else.
     type: bool
     default: false
+  memory_limit:
+    description: What a member's terminals on a machine may use together, as C(2G); empty does not limit.
+    type: str
+    default: ""
+  cpu_limit:
+    description: How many processors they may use together; 0 is no limit.
+    type: float
+    default: 0
 attributes:
   check_mode: {support: full, description: Says what would change; sshd checks the drop-in too.}
   diff_mode: {support: full, description: Text of the drop-in.}
@@ -100,6 +108,7 @@ from ansible_collections.atelier.datalab.plugins.module_utils._hosts import Host
 
 DROP_IN = Path("/etc/ssh/sshd_config.d/10-datalab.conf")
 STATE = Path("/var/lib/atelier/access.json")
+SLICES = Path("/etc/systemd/system")
 GROUP = "datalab-members"
 ARGUMENTS = {
     "sources": {"type": "list", "elements": "str", "required": True},
@@ -120,6 +129,8 @@ ARGUMENTS = {
     "login": {"type": "str", "choices": ["certificates", "keys"], "default": "certificates"},
     "authorities": {"type": "list", "elements": "str", "default": []},
     "forward_only": {"type": "bool", "default": False},
+    "memory_limit": {"type": "str", "default": ""},
+    "cpu_limit": {"type": "float", "default": 0},
 }
 
 
@@ -163,6 +174,7 @@ class Access:
         for login in former:
             self.do(f"{login}: account locked", ["usermod", "--lock", "--expiredate", "1970-01-02", login])
         self.make_accounts()
+        self.limit()
         self.configure(policy, revoked)
         ended = [login for login in sorted(cut) if self.end(login)]
         self.keep({"granted": after, "cut": [], "revoked": revoked})
@@ -232,6 +244,29 @@ class Access:
                 self.do(f"{one.login}: full name", ["usermod", "--comment", one.name, one.login])
             if known.locked:
                 self.do(f"{one.login}: unlocked", ["usermod", "--expiredate", "", one.login])
+
+    # -- terminals on a machine
+
+    def limit(self) -> None:
+        """Hold a member's terminals to what the hub's servers are held to; the slice is systemd's own, per account."""
+        text = _sshd.slice_limits(self.p["memory_limit"], self.p["cpu_limit"]) if not self.p["forward_only"] else ""
+        wanted = {SLICES / f"user-{one.uid}.slice.d/50-datalab.conf": text for one in self.members if text}
+        stale = set(SLICES.glob("user-*.slice.d/50-datalab.conf")) - set(wanted)
+        changed = [path for path in wanted if read(path) != wanted[path]]
+        if not stale and not changed:
+            return
+        for path in sorted([*stale, *changed]):
+            self.said.append(f"{path}: {'removed' if path in stale else 'written'}")
+            if self.check:
+                continue
+            if path in stale:
+                path.unlink()
+                path.parent.rmdir()
+            else:
+                path.parent.mkdir(mode=0o755, exist_ok=True)
+                replace(path, text)
+        if not self.check:
+            run(self.module, ["systemctl", "daemon-reload"])
 
     # -- sshd
 

@@ -101,6 +101,14 @@ def test_a_member_reaches_the_own_machine_with_the_folder_alone(alice: Person) -
     assert done.stdout.split() == ["alice", ALPHA], done.stderr
 
 
+def test_a_terminal_has_limits_too(alice: Person, alpha: Host) -> None:
+    with alice.tunnel("-o", "SessionType=default", ALPHA, "sleep 60"):
+        uid = alpha.check_output("id -u alice")
+        until(lambda: alpha.run(f"loginctl show-user {uid}").rc == 0, 15)
+        assert alpha.check_output(f"systemctl show -P MemoryMax user-{uid}.slice") == str(2 * 2**30)
+        assert alpha.check_output(f"systemctl show -P CPUQuotaPerSecUSec user-{uid}.slice") == "2s"
+
+
 def test_notebooks_open_through_the_bastion(alice: Person) -> None:
     """As the folder's configuration says: a SOCKS proxy, names resolved by the bastion, the certificate holds."""
     name, _ = hub(ALPHA)

@@ -30,6 +30,7 @@ class Machine:
         self.dies_at: int | None = None
         self.refuses = ""
         monkeypatch.setattr(ssh_access, "DROP_IN", folder / "10-datalab.conf")
+        monkeypatch.setattr(ssh_access, "SLICES", folder / "systemd")
         monkeypatch.setattr(ssh_access, "STATE", folder / "state/access.json")
         monkeypatch.setattr(_sshd, "FOLDER", str(folder / "datalab"))
         monkeypatch.setattr(_members, "read_accounts", lambda *_: dict(self.passwd))
@@ -80,6 +81,8 @@ class Machine:
             "login": "certificates",
             "authorities": ["ecdsa-sha2-nistp256 CA"],
             "forward_only": True,
+            "memory_limit": "",
+            "cpu_limit": 0,
         } | options
         access = ssh_access.Access(module)
         access.ended = access.converge()  # type: ignore[attr-defined]
@@ -203,6 +206,22 @@ def test_on_a_machine_accounts_are_not_its_matter(machine: Machine) -> None:
     machine.converge(ALICE, forward_only=False)
     assert machine.passwd == {}
     assert machine.groups == {}
+
+
+def test_terminals_are_held_to_limits_while_their_owner_is_a_member(machine: Machine) -> None:
+    (machine.folder / "systemd").mkdir()
+    limits = {"forward_only": False, "memory_limit": "2G", "cpu_limit": 1.5}
+    machine.converge(ALICE, BOB, **limits)
+    assert ["systemctl", "daemon-reload"] in machine.commands
+    found = machine.files()
+    assert found["systemd/user-100001.slice.d/50-datalab.conf"].splitlines()[1:] == [
+        "[Slice]",
+        "MemoryMax=2G",
+        "CPUQuota=150%",
+    ]
+    assert machine.converge(ALICE, BOB, **limits).said == []
+    machine.converge(ALICE, **limits)
+    assert [path.name for path in (machine.folder / "systemd").iterdir()] == ["user-100001.slice.d"]
 
 
 def test_what_members_have_is_for_root_alone(machine: Machine) -> None:
