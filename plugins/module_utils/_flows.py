@@ -48,7 +48,7 @@ def kind(end: str) -> str | None:
     return "network" if re.fullmatch(r"[0-9.]+(/\d+)?", end) else None
 
 
-def structural(projects: Iterable[str], owner: str, *, endpoints: bool) -> list[Opening]:
+def structural(projects: Iterable[str], owner: str) -> list[Opening]:
     """What the platform itself needs: ssh to the bastion, from it to the machines, and AWS's endpoints."""
 
     def one(name: str, source: str, destination: str, port: int, reason: str) -> Opening:
@@ -58,10 +58,9 @@ def structural(projects: Iterable[str], owner: str, *, endpoints: bool) -> list[
     found = [one("ssh-bastion", "corporate", "bastion", 22, "Members and ops come in through the bastion")]
     hop = "From the bastion on to the project's machines"
     found += [one(f"ssh-{name}", "bastion", f"project:{name}", 22, hop) for name in projects]
-    if endpoints:
-        why = "AWS's services without a way to the Internet"
-        found.append(one("endpoints-bastion", "bastion", "endpoints", 443, why))
-        found += [one(f"endpoints-{name}", f"project:{name}", "endpoints", 443, why) for name in projects]
+    why = "AWS's services (logs, metrics) without a way to the Internet"
+    found.append(one("endpoints-bastion", "bastion", "endpoints", 443, why))
+    found += [one(f"endpoints-{name}", f"project:{name}", "endpoints", 443, why) for name in projects]
     return found
 
 

@@ -78,8 +78,7 @@ def flows_template(data: Data, today: datetime.date) -> tuple[str, list[str]]:
 def _openings(data: Data) -> list[_flows.Opening]:
     """What the platform itself needs, and the matrix."""
     projects = [project.name for project in data.projects]
-    endpoints = data.platform.network.egress == "none"
-    return _flows.structural(projects, data.platform.owner, endpoints=endpoints) + [
+    return _flows.structural(projects, data.platform.owner) + [
         _flows.Opening(
             name=f"flow-{flow.name}",
             source=flow.source,
@@ -105,6 +104,7 @@ def _bastion(data: Data) -> dict[str, Any]:
         "name": name,
         "fqdn": f"{name}.{data.platform.domain}",
         "address": data.platform.bastion.address or "",
+        "log_group": f"/atelier/{data.platform.environment}/bastion",  # as its template names it
         "tags": _platform_tags(data, name, "bastion"),
     }
 
@@ -249,6 +249,7 @@ def _late(image: str) -> dict[str, Any]:
 def _bastion_stack(data: Data) -> dict[str, Any]:
     bastion, name = data.platform.bastion, _bastion_name(data)
     parameters = _instance(data, name, bastion.zone, bastion.address, bastion.instance_type)
+    parameters["LogRetentionDays"] = str(bastion.log_days)
     stack = _names.stack_name(data.platform.environment, "bastion")
     tags = _platform_tags(data, name, "bastion")
     return _stack(stack, _SHARED, tags, parameters, made_by="bastion", **_late(bastion.image))
