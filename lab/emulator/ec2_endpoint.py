@@ -10,7 +10,7 @@ from ministack.services import ec2
 from ministack.services.cloudformation import provisioners
 
 from lab.emulator import ec2_launch
-from lab.emulator._engine import AwsError, Props, Result, register, set_tags, tags_of, truth
+from lab.emulator._engine import AwsError, Props, Response, Result, register, set_tags, tags_of, truth, xml_value
 
 ENDPOINT = "AWS::EC2::VPCEndpoint"
 INTERFACE = "Interface"
@@ -159,6 +159,30 @@ def _fields(endpoint: Props, tag: str = "item") -> str:
 _original_fields = ec2._vpce_fields_xml
 
 
+def _create_endpoint(params: Props) -> Response:
+    """CreateVpcEndpoint: MiniStack's, and then plugged in like one of a stack."""
+    status, headers, body = _original_create(params)
+    endpoint = ec2._vpc_endpoints[xml_value(body.decode(), "vpcEndpointId")]
+    endpoint.update(
+        NetworkInterfaceIds=[], DnsEntries=[], PrivateDnsEnabled=truth(ec2._p(params, "PrivateDnsEnabled") or False)
+    )
+    try:
+        _plug(endpoint, {**endpoint, "SecurityGroupIds": ec2._parse_member_list(params, "SecurityGroupId")})
+    except AwsError as error:
+        _delete(endpoint["VpcEndpointId"], {})
+        return ec2._error(error.code, ec2._esc(error.message), error.status)
+    return (
+        status,
+        headers,
+        re.sub(
+            r"<vpcEndpoint>.*</vpcEndpoint>", lambda _: _fields(endpoint, "vpcEndpoint"), body.decode(), flags=re.DOTALL
+        ).encode(),
+    )
+
+
+_original_create = ec2._ACTION_MAP["CreateVpcEndpoint"]
+
+
 def _delete_endpoints(params: Props) -> Any:
     for identifier in ec2._parse_member_list(params, "VpcEndpointId"):
         _delete(identifier, {})
@@ -171,6 +195,7 @@ _original_delete = ec2._ACTION_MAP["DeleteVpcEndpoints"]
 def install() -> None:
     """Take the type over and tell the rest of what it is."""
     ec2._vpce_fields_xml = _fields
+    ec2._ACTION_MAP["CreateVpcEndpoint"] = _create_endpoint
     ec2._ACTION_MAP["DeleteVpcEndpoints"] = _delete_endpoints
     register(
         ENDPOINT,

@@ -103,3 +103,18 @@ def test_two_subnets_of_a_zone_are_refused(cloud: Cloud) -> None:
     same["SubnetB"]["Properties"]["AvailabilityZone"] = f"{REGION}a"
     with pytest.raises(StackError, match="availability zone"):
         cloud.create("endpoint-zone", same)
+
+
+def test_one_made_by_the_api_is_plugged_in_too(cloud: Cloud, network: dict[str, str]) -> None:
+    asked = {
+        "VpcId": network["Vpc"], "VpcEndpointType": "Interface", "ServiceName": f"com.amazonaws.{REGION}.monitoring",
+        "SubnetIds": [network["Subnet"]], "SecurityGroupIds": [network["Group"]], "PrivateDnsEnabled": True,
+    }  # fmt: skip
+    made = cloud.ec2.create_vpc_endpoint(**asked)["VpcEndpoint"]
+    (plugged,) = interfaces(cloud, made).values()
+    assert plugged["SubnetId"] == network["Subnet"]
+    assert [one["GroupId"] for one in plugged["Groups"]] == [network["Group"]]
+    assert f"monitoring.{REGION}.amazonaws.com" in [one["DnsName"] for one in made["DnsEntries"]]
+    cloud.ec2.delete_vpc_endpoints(VpcEndpointIds=[made["VpcEndpointId"]])
+    left = cloud.ec2.describe_network_interfaces()["NetworkInterfaces"]
+    assert plugged["NetworkInterfaceId"] not in [one["NetworkInterfaceId"] for one in left]
