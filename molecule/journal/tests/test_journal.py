@@ -1,5 +1,4 @@
-"""Entries of a real journal in a log stream, through the metadata service and the endpoint, and what happens when a part
-of that is away."""
+"""A real journal in a log stream, through metadata service and endpoint; and when a part of it is away."""
 
 from __future__ import annotations
 
@@ -50,11 +49,15 @@ def endpoint_closed() -> Iterator[None]:
     ec2 = boto3.client("ec2")
     wanted = [{"Name": "description", "Values": ["Endpoint of CloudWatch Logs"]}]
     (group,) = ec2.describe_security_groups(Filters=wanted)["SecurityGroups"]
-    ec2.revoke_security_group_ingress(GroupId=group["GroupId"], IpPermissions=group["IpPermissions"])
+    (rule,) = group["IpPermissions"]
+    wanted = [{"Name": "group-id", "Values": [group["GroupId"]]}]
+    rules = ec2.describe_security_group_rules(Filters=wanted)["SecurityGroupRules"]
+    ids = [one["SecurityGroupRuleId"] for one in rules if not one["IsEgress"]]
+    ec2.revoke_security_group_ingress(GroupId=group["GroupId"], SecurityGroupRuleIds=ids)
     try:
         yield
     finally:
-        ec2.authorize_security_group_ingress(GroupId=group["GroupId"], IpPermissions=group["IpPermissions"])
+        ec2.authorize_security_group_ingress(GroupId=group["GroupId"], IpPermissions=[rule])
 
 
 def status(host: Host) -> dict[str, Any]:
