@@ -286,24 +286,21 @@ def test_the_company_answers_hosts_and_keeps_its_secrets(site: Site) -> None:
     assert not site.works("machine", f"{greet} < /dev/null")
 
 
-def metadata(path: str, *, token: bool = True) -> str:
-    """A command that asks the metadata service; it prints the status and then the answer."""
-    root = "http://169.254.169.254/latest"
-    ask = "curl --silent --max-time 5 --write-out '%{http_code} ' --output /dev/stderr"
-    if not token:
-        return f"{ask} {root}/{path} 2>&1"
-    header = "X-aws-ec2-metadata-token"
-    give = f"$(curl --silent --max-time 5 -X PUT -H '{header}-ttl-seconds: 60' {root}/api/token)"
-    return f'{ask} -H "{header}: {give}" {root}/{path} 2>&1'
+def metadata(site: Site, name: str, path: str, *, token: bool = True) -> tuple[str, str]:
+    """Status and text of what the metadata service answers a host."""
+    root, header = "http://169.254.169.254/latest", "X-aws-ec2-metadata-token"
+    give = f"$(curl --silent --max-time 5 -X PUT -H '{header}-ttl-seconds: 60' {root}/api/token)" if token else ""
+    ask = f"curl --silent --max-time 5 --write-out '\\n%{{http_code}}' -H \"{header}: {give}\" {root}/{path}"
+    text, _, status = site.inside(name, ask).rpartition("\n")
+    return status, text
 
 
 def test_a_host_is_told_who_it_is_and_gets_credentials_of_its_role_only(site: Site) -> None:
     roles = "meta-data/iam/security-credentials/"
-    assert site.inside("machine", metadata("meta-data/instance-id", token=False)).startswith("401")
+    assert metadata(site, "machine", "meta-data/instance-id", token=False)[0] == "401"
     for name in ("machine", "other"):
-        told = site.inside(name, metadata("meta-data/instance-id"))
-        assert sorted(told.split()) == sorted(["200", site.ids[name]])
-        assert site.inside(name, metadata(roles)).startswith("404")
+        assert metadata(site, name, "meta-data/instance-id") == ("200", site.ids[name])
+        assert metadata(site, name, roles)[0] == "404"
     iam = site.cloud.iam
     trust = {
         "Statement": [{"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}]
@@ -313,11 +310,11 @@ def test_a_host_is_told_who_it_is_and_gets_credentials_of_its_role_only(site: Si
     iam.add_role_to_instance_profile(InstanceProfileName="machine", RoleName="of-machine")
     profile = {"Name": "machine"}
     site.cloud.ec2.associate_iam_instance_profile(InstanceId=site.ids["machine"], IamInstanceProfile=profile)
-    site.until(lambda: "of-machine" in site.inside("machine", metadata(roles)))
-    found = json.loads(site.inside("machine", metadata(f"{roles}of-machine")).removeprefix("200").removesuffix("200"))
+    site.until(lambda: metadata(site, "machine", roles) == ("200", "of-machine"))
+    found = json.loads(metadata(site, "machine", f"{roles}of-machine")[1])
     assert found["Code"] == "Success"
     assert found["Expiration"] > time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    assert site.inside("other", metadata(roles)).startswith("404"), "of its own instance only"
+    assert metadata(site, "other", roles)[0] == "404", "of its own instance only"
 
 
 def test_an_endpoint_answers_whom_its_group_lets_in_with_a_certificate_for_aws_clients(site: Site) -> None:
