@@ -109,5 +109,5 @@ def server(service: Service) -> Iterator[str]:
 
 
 def test_awss_own_client_gets_them_over_http(server: str) -> None:
-    found = InstanceMetadataFetcher(base_url=server, num_attempts=1).retrieve_iam_role_credentials()
+    found = InstanceMetadataFetcher(base_url=server, num_attempts=1, env={}).retrieve_iam_role_credentials()
     assert (found["role_name"], found["access_key"], found["token"]) == ("the-role", "A1", "t")
