@@ -55,8 +55,9 @@ lock: setup ## Solve the conda environments of ENV=<environment> and write its l
 	  -e "lock_only=$(ONLY) lock_refresh=$(if $(REFRESH),true,false)"
 
 requirements: setup ## Renew requirements/*.txt from requirements/*.in
-	@for f in bootstrap controller develop emulator engine; do echo "requirements: $$f"; \
-	  $(BIN)/uv pip compile -q --upgrade --universal --python-version 3.12 --generate-hashes --no-header \
+	@for f in bootstrap controller develop emulator engine aws; do echo "requirements: $$f"; \
+	  $(BIN)/uv pip compile -q --upgrade --universal --generate-hashes --no-header \
+	    --python-version $$([ $$f = aws ] && echo 3.11 || echo 3.12) \
 	    --no-emit-index-url --no-emit-find-links requirements/$$f.in -o requirements/$$f.txt; done
 
 docs: setup ## Regenerate the argument tables of the roles' READMEs

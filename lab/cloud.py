@@ -55,6 +55,20 @@ class Instance:
     public_address: str = ""
     volumes: tuple[Volume, ...] = ()
     groups: tuple[str, ...] = ()  # ids of its security groups
+    zone: str = ""
+    type: str = ""
+    profile: str = ""  # name of its instance profile
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """One address of an interface endpoint: a service of AWS inside a subnet."""
+
+    id: str  # of its network interface
+    address: str
+    vpc: str
+    names: tuple[str, ...]  # that resolve to it in its VPC
+    groups: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -66,6 +80,7 @@ class Snapshot:
     records: dict[str, dict[str, str]]  # VPC id -> name -> address
     vpcs: dict[str, str]  # instance id -> VPC id
     groups: dict[str, SecurityGroup]
+    endpoints: tuple[Endpoint, ...] = ()
 
 
 class Cloud:
@@ -83,6 +98,7 @@ class Cloud:
             return session.create_client(service, endpoint_url=endpoint, config=config, **CREDENTIALS)
 
         self.ec2, self.route53, self.ssm = client("ec2"), client("route53"), client("ssm")
+        self.iam, self.sts = client("iam"), client("sts")
 
     def read(self) -> Snapshot:
         """Return what there is now."""
@@ -93,7 +109,11 @@ class Cloud:
         public = {
             a["InstanceId"]: a["PublicIp"] for a in self.ec2.describe_addresses()["Addresses"] if a.get("InstanceId")
         }
-        zones = self._zones()
+        zones, found = self._zones(), self._endpoints()
+        records = {vpc: {k: v for names in zone.values() for k, v in names.items()} for vpc, zone in zones.items()}
+        for endpoint in found:
+            for name in endpoint.names:
+                records.setdefault(endpoint.vpc, {}).setdefault(name, endpoint.address)
         instances = {}
         for item in raw:
             domain = next((z for z in zones.get(item.get("VpcId", ""), {})), "")
@@ -101,12 +121,13 @@ class Cloud:
         return Snapshot(
             instances,
             frozenset(v["VolumeId"] for v in volumes),
-            {vpc: {k: v for names in found.values() for k, v in names.items()} for vpc, found in zones.items()},
+            records,
             {i["InstanceId"]: i.get("VpcId", "") for i in raw},
             {
                 g["GroupId"]: SecurityGroup(permissions(g["IpPermissions"]), permissions(g["IpPermissionsEgress"]))
                 for g in self._all("describe_security_groups", "SecurityGroups")
             },
+            found,
         )
 
     def images(self) -> dict[str, str]:
@@ -118,6 +139,31 @@ class Cloud:
         """Return the user data an instance was launched with."""
         answer = self.ec2.describe_instance_attribute(InstanceId=instance, Attribute="userData")
         return base64.b64decode(answer.get("UserData", {}).get("Value") or "")
+
+    def credentials(self, instance: Instance) -> tuple[str, dict[str, Any]]:
+        """Return the name of the role of an instance's profile, and an hour's credentials of it for this instance."""
+        profile = self.iam.get_instance_profile(InstanceProfileName=instance.profile)["InstanceProfile"]
+        role = profile["Roles"][0]
+        answer = self.sts.assume_role(RoleArn=role["Arn"], RoleSessionName=instance.id, DurationSeconds=3600)
+        return role["RoleName"], answer["Credentials"]
+
+    def _endpoints(self) -> tuple[Endpoint, ...]:
+        """Return the addresses of interface endpoints, each subnet's own, in an order that stays."""
+        found = [e for e in self._all("describe_vpc_endpoints", "VpcEndpoints") if e["VpcEndpointType"] == "Interface"]
+        if not found:
+            return ()
+        interfaces = {i["NetworkInterfaceId"]: i for i in self._all("describe_network_interfaces", "NetworkInterfaces")}
+        return tuple(
+            sorted(
+                (
+                    endpoint_from(endpoint, interfaces[identifier])
+                    for endpoint in found
+                    for identifier in endpoint.get("NetworkInterfaceIds", [])
+                    if identifier in interfaces
+                ),
+                key=lambda endpoint: (endpoint.names, endpoint.address),
+            )
+        )
 
     def _all(self, operation: str, key: str) -> list[Any]:
         return [item for page in self.ec2.get_paginator(operation).paginate() for item in page[key]]
@@ -165,6 +211,15 @@ def permissions(items: list[dict[str, Any]]) -> tuple[Permission, ...]:
     )  # fmt: skip
 
 
+def endpoint_from(endpoint: dict[str, Any], interface: dict[str, Any]) -> Endpoint:
+    """Make an Endpoint of what DescribeVpcEndpoints and DescribeNetworkInterfaces answer."""
+    return Endpoint(
+        interface["NetworkInterfaceId"], interface["PrivateIpAddress"], endpoint["VpcId"],
+        tuple(entry["DnsName"] for entry in endpoint.get("DnsEntries", [])),
+        tuple(group["GroupId"] for group in interface.get("Groups", [])),
+    )  # fmt: skip
+
+
 def instance_from(
     item: dict[str, Any], cidr: str, volumes: list[dict[str, Any]], public: dict[str, str], domain: str
 ) -> Instance:
@@ -186,4 +241,6 @@ def instance_from(
         fqdn=f"{name}.{domain}" if name and domain else "",
         public_address=public.get(identifier, ""), volumes=tuple(sorted(attached, key=lambda v: v.id)),
         groups=tuple(group["GroupId"] for group in item.get("SecurityGroups", [])),
+        zone=item.get("Placement", {}).get("AvailabilityZone", ""), type=item.get("InstanceType", ""),
+        profile=item.get("IamInstanceProfile", {}).get("Arn", "").rpartition("/")[2],
     )  # fmt: skip

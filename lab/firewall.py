@@ -8,14 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from lab.cloud import Instance, Permission, SecurityGroup
+from lab.cloud import Endpoint, Instance, Permission, SecurityGroup
 
 TABLE = "inet security_groups"
+METADATA = "169.254.169.254"
 _PROTOCOLS = {"-1": "", "1": "icmp", "6": "tcp", "17": "udp"}
 
 
-def ruleset(instances: Iterable[Instance], groups: Mapping[str, SecurityGroup]) -> str:
-    """Return the whole table as ``nft -f`` takes it; it replaces the one before in one step."""
+def ruleset(instances: Iterable[Instance | Endpoint], groups: Mapping[str, SecurityGroup]) -> str:
+    """Return the whole table as ``nft -f`` takes it; it replaces the one before in one step.
+
+    Interface endpoints are ends like instances. The metadata service is not under security groups, as on AWS.
+    """
     hosts = sorted(instances, key=lambda i: i.id)
     members: dict[str, list[str]] = {}
     for host in hosts:
@@ -26,7 +30,7 @@ def ruleset(instances: Iterable[Instance], groups: Mapping[str, SecurityGroup]) 
         mine = [groups[name] for name in host.groups if name in groups]
         lines += _chain(f"from-{host.id}", "daddr", (p for g in mine for p in g.egress), members)
         lines += _chain(f"to-{host.id}", "saddr", (p for g in mine for p in g.ingress), members)
-    lines += [" chain judge {", "  ct state established,related accept"]
+    lines += [" chain judge {", "  ct state established,related accept", f"  ip daddr {METADATA} tcp dport 80 accept"]
     lines += [f"  ip saddr {host.address} jump from-{host.id}" for host in hosts]
     lines += [f"  ip daddr {host.address} jump to-{host.id}" for host in hosts]
     lines += [" }"]

@@ -108,7 +108,7 @@ class Forwarders:
         except (OSError, TimeoutError, network.LabError):
             writer.transport.abort()
             return
-        await asyncio.gather(_pump(reader, other_writer), _pump(other_reader, writer))
+        await asyncio.gather(pump(reader, other_writer), pump(other_reader, writer))
 
     async def _connect(self, target: tuple[str, int]) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         loop = asyncio.get_running_loop()
@@ -122,6 +122,12 @@ class Forwarders:
             raise
         return await asyncio.open_connection(sock=made)
 
+    async def listening(self, where: tuple[str, int]) -> socket.socket:
+        """Return a socket that listens inside the router."""
+        loop = asyncio.get_running_loop()
+        made = loop.run_in_executor(self._inside, lambda: network.socket_in(self._lab.namespace(), where, listen=True))
+        return await made
+
     def channel(self, folder: Callable[[], Path | None]) -> ChannelServer:
         """Serve the package channel inside the router; `folder` is asked at each request."""
         where = (network.CHANNEL_ADDRESS, 8080)
@@ -129,7 +135,8 @@ class Forwarders:
         return ChannelServer(listening, folder)
 
 
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Carry bytes one way until their end, and the end too."""
     try:
         while data := await reader.read(CHUNK):
             writer.write(data)

@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab import seeds, volumes
+from lab import landing_zone, seeds, volumes
 from lab.cloud import Instance
 from lab.errors import LabError
 from lab.identity import Lab
@@ -74,6 +74,7 @@ class Hosts:
         """Make and start the host of an instance: first boot."""
         folder = self.folder(instance.id)
         seeds.write(folder / "seed", instance, user_data)
+        landing_zone.authority(self.lab)
         namespace = self._prepare(instance)
         name = self.lab.namespace(instance.id)
         run(
@@ -83,7 +84,9 @@ class Hosts:
             "--network", f"ns:{namespace}",
             "--volume", f"{folder}/seed:/var/lib/cloud/seed/nocloud:ro", "--volume", f"{folder}/run:/run/lab:ro",
             "--volume", f"{folder}/by-id:/dev/disk/by-id:ro", "--volume", f"{folder}/by-uuid:/dev/disk/by-uuid:ro",
-            "--volume", f"{folder}/udev:/run/udev:ro", image,
+            "--volume", f"{folder}/udev:/run/udev:ro",
+            "--volume", f"{landing_zone.ca_file(self.lab)}:{seeds.AWS_CA}:ro",
+            "--volume", f"{folder}/seed/manager.conf:{seeds.MANAGER}:ro", image,
         )  # fmt: skip
         _weigh()
 

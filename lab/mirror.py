@@ -13,8 +13,8 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from lab import firewall, forwarders, images, launcher, plan, processes, seeds, state
-from lab.cloud import Cloud, Snapshot
+from lab import endpoints, firewall, forwarders, images, launcher, metadata, network, plan, processes, seeds, state
+from lab.cloud import Cloud, Instance, Snapshot
 from lab.errors import LabError
 from lab.hosts import Container, Hosts
 from lab.identity import Lab
@@ -46,7 +46,10 @@ class Mirror:
         self.watched: dict[int, int] = {}  # pid -> pidfd
         self.wake = asyncio.Event()
         self.slots = asyncio.Semaphore(TOGETHER)
+        self.endpoints = endpoints.Endpoints(lab, self.forwarders, say)
         self.channel: forwarders.ChannelServer | None = None
+        self.metadata: metadata.MetadataServer | None = None
+        self.asking: dict[str, Instance] = {}  # by address, who may ask the metadata service
         self.router = 0
         self.rules = (0, "")
         self.cloud: tuple[str, Cloud] | None = None
@@ -84,7 +87,7 @@ class Mirror:
 
     async def _round(self) -> None:
         await self._look()
-        await self._serve_channel()
+        await self._serve_inside()
         emulator = launcher.status(self.lab.state / "emulator")
         if emulator is None:
             raise LabError("the emulator does not run")
@@ -93,6 +96,7 @@ class Mirror:
         snapshot = await asyncio.to_thread(self.cloud[1].read)
         if not self.looked:  # something happened since we looked: what we saw may be old
             return
+        self.asking = {i.address: i for i in snapshot.instances.values() if i.state in plan.RUNNING}
         await self._enforce(snapshot)
         todo = plan.make(snapshot.instances, self._actual(), self._disks(snapshot))
         for action in todo.actions:
@@ -100,12 +104,13 @@ class Mirror:
         running = [i for i in snapshot.instances.values() if self._runs(i.id) and i.id not in self.busy]
         self._write_hosts_files(snapshot, [i.id for i in running])
         await self._forward(snapshot, [i for i in running if i.state == "running"])
+        await self.endpoints.set(snapshot.endpoints, emulator.port)
         self._write_state(todo)
 
     async def _enforce(self, snapshot: Snapshot) -> None:
         """Give the router the security groups' rules when they or it have changed."""
         up = [i for i in snapshot.instances.values() if i.state in plan.RUNNING]
-        rules = (self.router, firewall.ruleset(up, snapshot.groups))
+        rules = (self.router, firewall.ruleset([*up, *snapshot.endpoints], snapshot.groups))
         if rules != self.rules:
             await asyncio.to_thread(self.hosts.network.enforce, rules[1])
             self.rules = rules
@@ -232,18 +237,31 @@ class Mirror:
             state.write(path, ports)
         await self.forwarders.set(forwarders.wanted(running, ports))
 
-    async def _serve_channel(self) -> None:
-        """Serve the channel in the router that is there now."""
+    async def _serve_inside(self) -> None:
+        """Serve the channel and the metadata service in the router that is there now."""
         router = Path("/run/netns", self.lab.namespace())
         identity = router.stat().st_ino if router.exists() else 0
         if identity == self.router:
             return
-        if self.channel:
-            await asyncio.to_thread(self.channel.close)
-            self.channel = None
+        self.endpoints.close()  # they come back with what EC2 says
+        for server in (self.channel, self.metadata):
+            if server:
+                await asyncio.to_thread(server.close)
+        self.channel = self.metadata = None
         if identity:
             self.channel = await asyncio.to_thread(self.forwarders.channel, self._channel_folder)
+            listening = await self.forwarders.listening((network.METADATA_ADDRESS, 80))
+            answers = metadata.Metadata(self._who, self._credentials)
+            self.metadata = metadata.MetadataServer(listening, answers)
         self.router = identity
+
+    def _who(self, address: str) -> Instance | None:
+        return self.asking.get(address)
+
+    def _credentials(self, instance: Instance) -> tuple[str, dict[str, Any]]:
+        if self.cloud is None:
+            raise LabError("the emulator does not run")
+        return self.cloud[1].credentials(instance)
 
     def _channel_folder(self) -> Path | None:
         folder = state.read(self.lab.state / "lab.json", {}).get("channel")

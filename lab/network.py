@@ -24,6 +24,7 @@ CORPORATE_ROUTER = "198.51.100.1"
 CHANNEL_ADDRESS = "198.51.100.10"  # where the package channel is served
 COMPANY_ADDRESS = "198.51.100.11"  # where the company's services are, see lab/company
 COMPANY_NAME = "company.example"
+METADATA_ADDRESS = "169.254.169.254"  # where instances ask who they are
 CLIENT_ADDRESS = "198.51.100.20"  # where the forwarders' connections come from: a member's own computer
 
 
@@ -54,9 +55,18 @@ class Network:
             for address in (CORPORATE_ROUTER, CHANNEL_ADDRESS, CLIENT_ADDRESS):
                 self._ip("addr", "add", f"{address}/24", "dev", "corp0")
         self._ip("link", "set", "corp0", "up")
+        self.ensure_address(METADATA_ADDRESS)
         self._inside("sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv4.conf.all.send_redirects=0")
         # Where the kernel has it, a frame would be judged twice; where it has not, not at all. All go by the router.
         self._inside("sysctl", "-eqw", "net.bridge.bridge-nf-call-iptables=0")
+
+    def ensure_address(self, address: str) -> None:
+        """Let the router answer for an address itself, to hosts of every subnet."""
+        self._ip("addr", "replace", f"{address}/32", "dev", "lo")
+
+    def drop_address(self, address: str) -> None:
+        """Let it go again."""
+        succeeds("ip", "-n", self.router, "addr", "del", f"{address}/32", "dev", "lo")
 
     def ensure_subnet(self, subnet: str, cidr: str) -> str:
         """Make the bridge of a subnet and return its name."""

@@ -9,6 +9,11 @@ import yaml
 from lab import network
 from lab.cloud import Instance
 
+# What images hold where AWS is reached through something of the company's own: a CA for AWS's tools alone, named in the
+# variable that they all read. The system's store is left as Debian made it: tests look at who is trusted there.
+AWS_CA = "/etc/aws-endpoints/ca.pem"
+MANAGER = "/etc/systemd/system.conf.d/60-aws-endpoints.conf"
+
 
 def meta_data(instance: Instance) -> str:
     """Return NoCloud meta-data: cloud-init runs its first-boot steps once per instance-id."""
@@ -21,6 +26,8 @@ def write(folder: Path, instance: Instance, user_data: bytes) -> None:
     (folder / "meta-data").write_text(meta_data(instance), encoding="utf-8")
     (folder / "user-data").write_bytes(user_data or b"#cloud-config\n{}\n")
     (folder / "vendor-data").write_bytes(b"")
+    text = f"[Manager]\nDefaultEnvironment=AWS_CA_BUNDLE={AWS_CA}\n"
+    (folder / "manager.conf").write_text(text, encoding="utf-8")
 
 
 def hosts_file(instance: Instance, records: dict[str, str]) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import ipaddress
+from collections.abc import Iterable
 from typing import Any
 
 from ministack.core.responses import get_region, new_uuid
@@ -118,22 +119,37 @@ def checked_groups(identifiers: list[str] | None, subnet: Props) -> list[str]:
 
 
 def _private_address(wanted: str | None, subnet: Props) -> str:
-    network = ipaddress.ip_network(subnet["CidrBlock"])
-    live = [i for i in ec2._instances.values() if i["State"]["Name"] != "terminated"]
-    taken = {i["PrivateIpAddress"] for i in live if i["SubnetId"] == subnet["SubnetId"]}
-    usable = list(network)[RESERVED_ADDRESSES:-1]
+    usable, taken = _addresses(subnet)
     if not wanted:
-        free = next((str(a) for a in usable if str(a) not in taken), None)
-        if free is None:
-            message = f"Not enough free addresses in subnet '{subnet['SubnetId']}'"
-            raise AwsError("InsufficientFreeAddressesInSubnet", message)
-        return free
+        return _first_free(usable, taken, subnet)
     if ipaddress.ip_address(wanted) not in usable:
         message = "Address does not fall within the subnet's address range"
         raise AwsError("InvalidParameterValue", f"{message}: {wanted}")
     if wanted in taken:
         raise AwsError("InvalidIPAddress.InUse", f"Address {wanted} is in use.")
     return wanted
+
+
+def last_free_address(subnet: Props) -> str:
+    """An address for what AWS itself puts into a subnet: from the far end, where nobody plans a machine."""
+    usable, taken = _addresses(subnet)
+    return _first_free(reversed(usable), taken, subnet)
+
+
+def _addresses(subnet: Props) -> tuple[list[ipaddress.IPv4Address], set[str]]:
+    """What a subnet can give out, and what is in use."""
+    live = [i for i in ec2._instances.values() if i["State"]["Name"] != "terminated"]
+    users = [u for u in (*live, *ec2._network_interfaces.values()) if u["SubnetId"] == subnet["SubnetId"]]
+    usable = list(ipaddress.IPv4Network(subnet["CidrBlock"]))[RESERVED_ADDRESSES:-1]
+    return usable, {user["PrivateIpAddress"] for user in users}
+
+
+def _first_free(usable: Iterable[ipaddress.IPv4Address], taken: set[str], subnet: Props) -> str:
+    free = next((str(address) for address in usable if str(address) not in taken), None)
+    if free is None:
+        message = f"Not enough free addresses in subnet '{subnet['SubnetId']}'"
+        raise AwsError("InsufficientFreeAddressesInSubnet", message)
+    return free
 
 
 def checked_profile(value: Any) -> Props | None:

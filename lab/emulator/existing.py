@@ -40,10 +40,6 @@ REPLACES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("Ipv6CidrBlock",),
     ),
     "AWS::EC2::VPC": (("CidrBlock", "Ipv4IpamPoolId", "Ipv4NetmaskLength"), ("InstanceTenancy",)),
-    "AWS::EC2::VPCEndpoint": (
-        ("ServiceName", "VpcEndpointType", "VpcId", "ServiceNetworkArn", "ResourceConfigurationArn", "ServiceRegion"),
-        (),
-    ),
     "AWS::EC2::VPCGatewayAttachment": (("VpcId",), ()),
     "AWS::KMS::Alias": (("AliasName",), ()),
     "AWS::KMS::Key": ((), ()),

@@ -48,7 +48,7 @@ def kind(end: str) -> str | None:
     return "network" if re.fullmatch(r"[0-9.]+(/\d+)?", end) else None
 
 
-def structural(projects: Iterable[str], owner: str, *, endpoints: bool, ports: Iterable[int] = ()) -> list[Opening]:
+def structural(projects: Iterable[str], owner: str, *, ports: Iterable[int] = ()) -> list[Opening]:
     """What the platform itself needs: ssh to the bastion, from it to the machines, and AWS's endpoints.
 
     ports: what members may reach on their machines through the bastion, besides ssh.
@@ -67,10 +67,9 @@ def structural(projects: Iterable[str], owner: str, *, endpoints: bool, ports: I
         for name in projects
         for port in sorted(set(ports) - {22})
     ]
-    if endpoints:
-        why = "AWS's services without a way to the Internet"
-        found.append(one("endpoints-bastion", "bastion", "endpoints", 443, why))
-        found += [one(f"endpoints-{name}", f"project:{name}", "endpoints", 443, why) for name in projects]
+    why = "AWS's services (logs, metrics) without a way to the Internet"
+    found.append(one("endpoints-bastion", "bastion", "endpoints", 443, why))
+    found += [one(f"endpoints-{name}", f"project:{name}", "endpoints", 443, why) for name in projects]
     return found
 
 

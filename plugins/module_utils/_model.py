@@ -113,6 +113,8 @@ class Bastion(Entry):
     instance_type: InstanceType
     zone: ZoneLetter
     address: Address | None = None
+    # CloudWatch takes these numbers only; the template has the same list.
+    log_days: Literal[1, 3, 7, 14, 30, 60, 90, 180, 365, 400, 731] = 90
 
 
 class Access(Entry):

@@ -79,9 +79,8 @@ def flows_template(data: Data, today: datetime.date) -> tuple[str, list[str]]:
 def _openings(data: Data) -> list[_flows.Opening]:
     """What the platform itself needs, and the matrix."""
     projects = [project.name for project in data.projects]
-    endpoints = data.platform.network.egress == "none"
     ports = data.platform.access.ports
-    return _flows.structural(projects, data.platform.owner, endpoints=endpoints, ports=ports) + [
+    return _flows.structural(projects, data.platform.owner, ports=ports) + [
         _flows.Opening(
             name=f"flow-{flow.name}",
             source=flow.source,
@@ -107,6 +106,7 @@ def _bastion(data: Data) -> dict[str, Any]:
         "name": name,
         "fqdn": f"{name}.{data.platform.domain}",
         "address": data.platform.bastion.address or "",
+        "log_group": f"/atelier/{data.platform.environment}/bastion",  # as its template names it
         "tags": _platform_tags(data, name, "bastion"),
     }
 
@@ -266,6 +266,7 @@ def _late(image: str) -> dict[str, Any]:
 def _bastion_stack(data: Data) -> dict[str, Any]:
     bastion, name = data.platform.bastion, _bastion_name(data)
     parameters = _instance(data, name, bastion.zone, bastion.address, bastion.instance_type)
+    parameters["LogRetentionDays"] = str(bastion.log_days)
     stack = _names.stack_name(data.platform.environment, "bastion")
     tags = _platform_tags(data, name, "bastion")
     return _stack(stack, _SHARED, tags, parameters, made_by="bastion", **_late(bastion.image))

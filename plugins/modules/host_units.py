@@ -149,7 +149,7 @@ def settle(module: AnsibleModule, unit: dict[str, Any], state: dict[str, str], r
     """Enable a unit, start it, or restart it when its files are newer; return the changes in words."""
     newest = max((Path(f).stat().st_mtime for f in unit["files"] if Path(f).exists()), default=0.0)
     action, why = verdict(state, newest, unit["restart"])
-    enable = state.get("UnitFileState") != "enabled"
+    enable = state.get("UnitFileState") not in ("enabled", "static")  # a static one is pulled in by others
     said = [f"{unit['name']}: {action}ed ({why})"] if action else []
     said += [f"{unit['name']}: enabled"] if enable else []
     if module.check_mode:

@@ -75,8 +75,9 @@ def test_after_provisioning_there_is_nothing_to_ask_for_and_no_drift(preprod: En
     assert "0 new, 0 ended; 0 rules made by hand, 0 missing; 0 flows end within 30 days" in said
     page = (tmp_path / "preprod-request.html").read_text(encoding="utf-8")
     assert "nothing to open or to close" in page
-    # Read from flows.yml: four flows; and what the platform has by itself: ssh to the bastion and to two projects.
-    assert len((tmp_path / "preprod-matrix.md").read_text(encoding="utf-8").splitlines()) == 4 + 4 + 3
+    # Four lines of head and four flows of flows.yml; what the platform has by itself: ssh to the bastion and to two
+    # projects, their notebooks through the bastion, AWS's endpoints for three.
+    assert len((tmp_path / "preprod-matrix.md").read_text(encoding="utf-8").splitlines()) == 4 + 4 + 3 + 2 + 3
 
 
 def test_new_ended_planted_and_missing_are_found_and_nothing_else(preprod: Environment, tmp_path: Path) -> None:

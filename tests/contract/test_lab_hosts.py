@@ -286,6 +286,64 @@ def test_the_company_answers_hosts_and_keeps_its_secrets(site: Site) -> None:
     assert not site.works("machine", f"{greet} < /dev/null")
 
 
+def metadata(site: Site, name: str, path: str, *, token: bool = True) -> tuple[str, str]:
+    """Status and text of what the metadata service answers a host."""
+    root, header = "http://169.254.169.254/latest", "X-aws-ec2-metadata-token"
+    give = f"$(curl --silent --max-time 5 -X PUT -H '{header}-ttl-seconds: 60' {root}/api/token)" if token else ""
+    ask = f"curl --silent --max-time 5 --write-out '\\n%{{http_code}}' -H \"{header}: {give}\" {root}/{path}"
+    text, _, status = site.inside(name, ask).rpartition("\n")
+    return status, text
+
+
+def test_a_host_is_told_who_it_is_and_gets_credentials_of_its_role_only(site: Site) -> None:
+    roles = "meta-data/iam/security-credentials/"
+    assert metadata(site, "machine", "meta-data/instance-id", token=False)[0] == "401"
+    for name in ("machine", "other"):
+        assert metadata(site, name, "meta-data/instance-id") == ("200", site.ids[name])
+        assert metadata(site, name, roles)[0] == "404"
+    iam = site.cloud.iam
+    trust = {
+        "Statement": [{"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}]
+    }
+    iam.create_role(RoleName="of-machine", AssumeRolePolicyDocument=json.dumps(trust))
+    iam.create_instance_profile(InstanceProfileName="machine")
+    iam.add_role_to_instance_profile(InstanceProfileName="machine", RoleName="of-machine")
+    profile = {"Name": "machine"}
+    site.cloud.ec2.associate_iam_instance_profile(InstanceId=site.ids["machine"], IamInstanceProfile=profile)
+    site.until(lambda: metadata(site, "machine", roles) == ("200", "of-machine"))
+    found = json.loads(metadata(site, "machine", f"{roles}of-machine")[1])
+    assert found["Code"] == "Success"
+    assert found["Expiration"] > time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    assert metadata(site, "other", roles)[0] == "404", "of its own instance only"
+
+
+def test_an_endpoint_answers_whom_its_group_lets_in_with_a_certificate_for_aws_clients(site: Site) -> None:
+    ec2, name = site.cloud.ec2, "logs.eu-west-1.amazonaws.com"
+    machine = ec2.describe_instances(InstanceIds=[site.ids["machine"]])["Reservations"][0]["Instances"][0]
+    group = ec2.create_security_group(GroupName="endpoints", Description="endpoints", VpcId=machine["VpcId"])["GroupId"]
+    made = ec2.create_vpc_endpoint(
+        VpcId=machine["VpcId"], VpcEndpointType="Interface", ServiceName="com.amazonaws.eu-west-1.logs",
+        SubnetIds=[machine["SubnetId"]], SecurityGroupIds=[group], PrivateDnsEnabled=True,
+    )["VpcEndpoint"]["VpcEndpointId"]  # fmt: skip
+    ask = f"curl --silent --show-error --max-time 4 --output /dev/null https://{name}/"
+    bundle = f"CURL_CA_BUNDLE=$(systemctl show-environment | sed -n s/^AWS_CA_BUNDLE=//p) {ask}"
+    try:
+        for host in ("machine", "bastion", "other"):
+            site.until(lambda host=host: site.works(host, f"getent hosts {name}"))
+            assert not site.works(host, bundle), "closed until a rule opens it"
+        rule = {"IpProtocol": "tcp", "FromPort": 443, "ToPort": 443}
+        rule["UserIdGroupPairs"] = [{"GroupId": site.groups["bastion"]}]
+        ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[rule])
+        site.until(lambda: site.works("bastion", bundle))
+        assert not site.works("other", bundle), "its group is not let in"
+        refused = site.inside("bastion", f"{ask} 2>&1", check=False)
+        assert "certificate" in refused, "the system's own store does not know the lab"
+    finally:
+        ec2.delete_vpc_endpoints(VpcEndpointIds=[made])
+    site.until(lambda: not site.works("bastion", f"getent hosts {name}"))
+    assert not site.works("bastion", bundle)
+
+
 def test_parameters_hold_hashes_and_the_folder_holds_passwords(site: Site) -> None:
     passwords = json.loads(landing_zone.passwords_file(site.lab).read_text())
     secret = [

@@ -508,13 +508,27 @@ def test_deleting_the_stack_keeps_the_data_volume(cfn: Any, ec2: Any, platform: 
     assert ec2.describe_volumes(VolumeIds=[volume])["Volumes"][0]["State"] == "available"
 
 
+def test_the_bastion_may_write_the_streams_of_its_log_and_no_other(cfn: Any, platform: list[dict[str, Any]]) -> None:
+    """`<group>:*` is what covers a stream; the group's name alone covers none."""
+    made = ids(cfn, "test-bastion")
+    policy = boto3.client("iam").get_role_policy(RoleName=made["InstanceRole"], PolicyName="own-log")
+    (statement,) = policy["PolicyDocument"]["Statement"]
+    assert statement["Resource"] == f"arn:aws:logs:{REGION}:123456789012:log-group:/atelier/test/bastion:*"
+    assert not [action for action in statement["Action"] if not action.startswith("logs:")]
+
+
 def test_without_a_nat_gateway_there_are_endpoints(cfn: Any, run: Run) -> None:
     network = ours()[0] | {"name": "test-none"}
     network["parameters"] |= {"Egress": "none", "Environment": "none"}
     made = run([network])
     assert not made.get("failed"), made.get("msg")
-    assert {"LogsEndpoint", "ParametersEndpoint"} <= ids(cfn, "test-none").keys()
+    assert {"LogsEndpoint", "MetricsEndpoint", "ParametersEndpoint"} <= ids(cfn, "test-none").keys()
     assert not {"NatGateway", "PrivateDefaultRoute"} & ids(cfn, "test-none").keys()
+
+
+def test_with_a_nat_gateway_logs_and_metrics_still_have_theirs(cfn: Any, platform: list[dict[str, Any]]) -> None:
+    assert {"NatGateway", "LogsEndpoint", "MetricsEndpoint"} <= ids(cfn, "test-network").keys()
+    assert "ParametersEndpoint" not in ids(cfn, "test-network")
 
 
 # --- images ---------------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import yaml
@@ -161,6 +161,11 @@ def test_logs_end_some_day(group: dict[str, Any]) -> None:
     assert group["Properties"]["RetentionInDays"] == {"Ref": "LogRetentionDays"}
 
 
+def test_the_data_may_ask_for_every_retention_of_the_bastions_log() -> None:
+    allowed = TEMPLATES["bastion"]["Parameters"]["LogRetentionDays"]["AllowedValues"]
+    assert [int(days) for days in allowed] == list(get_args(_model.Bastion.model_fields["log_days"].annotation))
+
+
 # --- tags -----------------------------------------------------------------------------------------------------------
 
 
@@ -218,7 +223,7 @@ def test_values_meet_the_patterns_of_the_templates(entries: list[dict[str, Any]]
         for name, value in entry["parameters"].items():
             declared = template["Parameters"][name]
             assert re.fullmatch(declared.get("AllowedPattern", ".*"), value), (entry["name"], name, value)
-            assert value in declared.get("AllowedValues", [value]), (entry["name"], name, value)
+            assert value in map(str, declared.get("AllowedValues", [value])), (entry["name"], name, value)
             assert float(declared.get("MinValue", "-inf")) <= float(value if "MinValue" in declared else "inf")
 
 

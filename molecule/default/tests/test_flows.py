@@ -29,7 +29,7 @@ def opened(result: dict[str, Any]) -> set[tuple[str, int]]:
 def test_hosts_reach_what_the_matrix_says_and_nothing_else() -> None:
     found = asked(HERE)
     addresses = {name: instance(name)["PrivateIpAddress"] for name in (ALPHA, BETA)}
-    assert opened(found[BASTION]) == {(address, 22) for address in addresses.values()}
+    assert opened(found[BASTION]) == {(address, port) for address in addresses.values() for port in (22, 443)}
     assert opened(found[ALPHA]) == opened(found[BETA]) == {PACKAGES}
     assert all(len(result["probes"]) > len(opened(result)) for result in found.values())
 

@@ -92,14 +92,11 @@ def test_ids_depend_on_name_direction_and_peer_only() -> None:
     assert set(extended) < set(before)
 
 
-def test_structure_is_ssh_through_the_bastion_only() -> None:
-    made = flows.structural(["alpha"], "dave", endpoints=False)
+def test_structure_is_ssh_through_the_bastion_and_aws_endpoints() -> None:
+    made = flows.structural(["alpha"], "dave")
     assert [(one.source, one.destination, one.port) for one in made] == [
         ("corporate", "bastion", 22),
         ("bastion", "project:alpha", 22),
-    ]
-    with_endpoints = flows.structural(["alpha"], "dave", endpoints=True)[len(made) :]
-    assert [(one.source, one.destination, one.port) for one in with_endpoints] == [
         ("bastion", "endpoints", 443),
         ("project:alpha", "endpoints", 443),
     ]

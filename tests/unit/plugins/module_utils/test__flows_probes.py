@@ -12,7 +12,7 @@ def flow(name: str, source: str, destination: str, port: int, protocol: str = "t
 
 
 MATRIX = [
-    *structural(["alpha", "zeta"], "dave", endpoints=False),
+    *structural(["alpha", "zeta"], "dave"),
     flow("notebooks", "corporate", "project:alpha", 443),
     flow("packages", "project:alpha", "198.51.100.10/32", 8080),
     flow("lake", "project:zeta", "198.51.100.77/32", 5432),

@@ -389,9 +389,12 @@ def test_a_machines_stack() -> None:
     assert found["template"] == "/c/roles/machine/files/machine.cfn.yml"
 
 
-def test_endpoints_are_opened_where_there_is_no_other_way_out() -> None:
-    assert "EndpointSecurityGroupId" in stack("dev-flows")["template_body"]
-    assert "EndpointSecurityGroupId" not in stack("dev-flows", ("platform.network.egress", "nat"))["template_body"]
+@pytest.mark.parametrize("egress", ["nat", "none"])
+def test_endpoints_are_opened_whatever_the_way_out(egress: str) -> None:
+    """The bastion's log goes through one: there is no rule to the Internet."""
+    changes = [("platform.network.egress", egress)]
+    assert "EndpointSecurityGroupId" in stack("dev-flows", *changes)["template_body"]
+    assert {"endpoints-bastion", "endpoints-alpha"} <= {one["name"] for one in derived(*changes)["openings"]}
 
 
 def test_a_host_finds_its_machine_and_project_and_others_find_none() -> None:
