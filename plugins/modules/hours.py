@@ -98,7 +98,7 @@ import datetime
 from typing import Any
 
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
-from ansible_collections.atelier.datalab.plugins.module_utils import _aws, _hours, _names
+from ansible_collections.atelier.datalab.plugins.module_utils import _aws, _hours, _hours_rows, _names
 
 STATES = ["pending", "running", "stopping", "stopped"]
 
@@ -116,14 +116,14 @@ def main() -> None:
         )
     try:
         ec2 = _aws.client(module, "ec2")
-        rows = _hours.plan(_instances(ec2, module.params["environment"]), schedules, now, extensions)
+        rows = _hours_rows.plan(_instances(ec2, module.params["environment"]), schedules, now, extensions)
     except _aws.AWS_ERRORS as error:
         module.fail_json(msg=f"Machines cannot be listed: {_aws.sentence(error)}")
     failures = [] if module.check_mode else [problem for row in rows if (problem := _act(ec2, row))]
     result = {
         "changed": any(row["action"] != "none" for row in rows),
         "machines": rows,
-        "lines": _hours.table(rows),
+        "lines": _hours_rows.table(rows),
         "now": now.isoformat(),
         "diff": _diff(rows),
     }
