@@ -1,4 +1,4 @@
-"""Closing time of a busy machine: deferred in steps up to a cap, warned of before, and who wins when the probe is silent.
+"""Closing time of a busy machine: deferred in steps up to a cap, warned of before, and who wins over a silent probe.
 
 Pure. What a probe is and how it reaches us is no matter here: a report is data.
 """
@@ -69,19 +69,25 @@ def judge(report: Report | None, now: datetime.datetime, rule: Rule) -> tuple[st
     """Whether the machine is idle, busy, silent or its probe lies; and the words for it."""
     if report is None:
         return SILENT, "its probe has never said anything"
-    if report.at > now + _AHEAD:
-        return LYING, "its probe reports from the future"
     age = now - report.at
     if age > rule.fresh_minutes * _MINUTE:
         return SILENT, f"its probe has been silent for {int(age / _MINUTE)} minutes"
-    if report.busy and not report.signs:
-        return LYING, "its probe says busy and names nothing that is"
+    if lie := _lie(report, age, rule):
+        return LYING, lie
     if report.busy:
         # Whatever the processor does: a job on the GPU leaves it almost idle.
         return BUSY, f"busy: {', '.join(report.signs)}"
-    if report.cpu is not None and report.cpu >= rule.cpu_busy:
-        return LYING, f"its probe says idle while the processor is at {report.cpu:.0f} %"
     return IDLE, "idle"
+
+
+def _lie(report: Report, age: datetime.timedelta, rule: Rule) -> str | None:
+    if age < -_AHEAD:
+        return "its probe reports from the future"
+    if report.busy and not report.signs:
+        return "its probe says busy and names nothing that is"
+    if not report.busy and report.cpu is not None and report.cpu >= rule.cpu_busy:
+        return f"its probe says idle while the processor is at {report.cpu:.0f} %"
+    return None
 
 
 def defer(

@@ -1,4 +1,4 @@
-"""Days on which nobody works, and weeks in which nothing may change: holidays computed by country, company days, freezes.
+"""Days on which nobody works, weeks in which nothing may change: holidays by country, company days, freezes.
 
 Pure. The library `holidays` is asked only where a set of the calendar names a country.
 """
@@ -18,14 +18,15 @@ class CalendarError(Exception):
     """The calendar cannot be computed; says what to do."""
 
 
-def supported(country: str, region: str | None = None) -> str | None:
-    """Why the library knows no holidays there; None where it does."""
+def supported(country: str, region: str | None = None) -> tuple[str, str, str] | None:
+    """Why the library knows no holidays there: the wrong key, why, what to write; None where it does."""
     library = _library()
     known = library.list_supported_countries(include_aliases=True)
     if country not in known:
-        return f"{country} is not a country it knows; write two letters such as FR, DE or BE"
+        return "country", "is no country whose holidays are known", "write its two letters, such as FR, DE or BE"
     if region is not None and region not in known[country]:
-        return f"{country} has no region {region}; write one of {', '.join(sorted(known[country])) or 'none at all'}"
+        regions = ", ".join(sorted(known[country]))
+        return "region", f"is no region of {country}", f"write one of {regions}" if regions else "remove it"
     return None
 
 
@@ -55,7 +56,7 @@ class Calendar:
         if name not in self._sets:
             one = self._data["holidays"][name]
             if problem := supported(one["country"], one.get("region")):
-                message = f"calendar.holidays.{name}: {problem}"
+                message = f"calendar.holidays.{name}.{problem[0]} {problem[1]}: {problem[2]}"
                 raise CalendarError(message)
             # An object that computes a year when it is first asked for one of its days.
             self._sets[name] = _library().country_holidays(one["country"], subdiv=one.get("region"))

@@ -155,6 +155,27 @@ def effective(held: Iterable[Extension], rule: Rule) -> list[Extension]:
     return kept
 
 
+def read(entries: Iterable[Mapping[str, Any]], rule: Mapping[str, Any] | None = None) -> dict[str, list[Extension]]:
+    """Extensions as written down, by machine, within the rule.
+
+    Raises:
+        ValueError: one has no zone or does not end after it starts.
+    """
+    found: dict[str, list[Extension]] = {}
+    for one in entries:
+        start, until = (datetime.datetime.fromisoformat(str(one[key])) for key in ("start", "until"))
+        for instant, key in ((start, "start"), (until, "until")):
+            if instant.utcoffset() is None:
+                message = f"{one[key]} has no zone, write it as 2027-03-06T12:00:00+01:00"
+                raise ValueError(message)
+        if start >= until:
+            message = f"the extension of {one['machine']} does not end after it starts"
+            raise ValueError(message)
+        asked = Extension(start, until, one.get("by") or "", one.get("reason") or "")
+        found.setdefault(one["machine"], []).append(asked)
+    return {machine: effective(held, read_rule(rule)) for machine, held in found.items()}
+
+
 def tell(one: Extension, zone: datetime.tzinfo) -> str:
     """It in words: `extension until Fri 21:00 by alice: training`."""
     kind = f"maintenance window {one.window}" if one.window else "extension"

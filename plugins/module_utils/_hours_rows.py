@@ -33,7 +33,7 @@ _LATE = datetime.timedelta(minutes=15)
 _DATABASE_STATES = {"available": RUNNING, "stopped": STOPPED}
 # https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/troubleshooting-launch.html
 _STATE_REASONS = {
-    "Client.InternalError": "a volume could not be attached, mostly because the key (KMS) of an encrypted one may not be used",
+    "Client.InternalError": "a volume was not attached, mostly for want of a grant on its key (KMS)",
     "Server.InsufficientInstanceCapacity": "AWS has no machine of this type in the zone now",
     "Client.VolumeLimitExceeded": "the account's limit of volumes is reached",
     "Server.SpotInstanceTermination": "AWS took the spot machine back",
@@ -70,6 +70,19 @@ class Known:
     reports: Mapping[str, _hours_busy.Report] = dataclasses.field(default_factory=dict)
     deferred: Mapping[str, datetime.datetime] = dataclasses.field(default_factory=dict)
     rule: _hours_busy.Rule | None = None
+    sent: Mapping[tuple[str, str], set[int]] = dataclasses.field(default_factory=dict)  # warnings, by id and stop
+
+
+def sizes(text: str) -> tuple[int, int, int]:
+    """Minimum, desired and maximum of a group as its tag keeps them: `1-2-4`.
+
+    Raises:
+        ValueError: they are no sizes that a running group may have.
+    """
+    low, wanted, high = (int(part) for part in text.split("-"))
+    if not 0 <= low <= wanted <= high or high == 0:
+        raise ValueError(text)
+    return low, wanted, high
 
 
 def last_transition(instance: Mapping[str, Any]) -> datetime.datetime | None:
@@ -143,7 +156,7 @@ def plan(
     rows = []
     for one in instances:
         subject = one if isinstance(one, Subject) else of_instance(one)
-        verdict = _left(subject, schedules)
+        verdict = left_alone(subject, schedules)
         if verdict is None:
             name = subject.tags["Schedule"]
             if name not in standings:
@@ -153,7 +166,7 @@ def plan(
     return sorted(rows, key=lambda row: (row["name"], row["id"]))
 
 
-def _left(subject: Subject, schedules: Mapping[str, Schedule]) -> Verdict | None:
+def left_alone(subject: Subject, schedules: Mapping[str, Schedule]) -> Verdict | None:
     """Why something is left alone whatever the time."""
     tags, wanted = subject.tags, subject.tags.get("Schedule", "")
     if tags.get("Role") == BASTION:
@@ -181,10 +194,17 @@ def _of(found: Mapping[str, Any], subject: Subject, default: Any) -> Any:
 
 
 def _judged(subject: Subject, schedule: Schedule, now: datetime.datetime, known: Known, stands: Standing) -> Verdict:
+    # Nothing on a database or in a group reports what it does.
+    rule = known.rule if subject.kind == "ec2" else None
+    return judge(schedule, now, machine_of(subject, schedule, known), rule, stands)
+
+
+def machine_of(subject: Subject, schedule: Schedule, known: Known) -> Machine:
+    """What is known of a subject, for the decision."""
     extensions = list(_of(known.extensions, subject, ()))
     for window in schedule.maintenance_windows:
         extensions += known.windows.get(window, ())
-    machine = Machine(
+    return Machine(
         state=subject.state,
         since=subject.since,
         created=subject.created,
@@ -193,8 +213,6 @@ def _judged(subject: Subject, schedule: Schedule, now: datetime.datetime, known:
         report=_of(known.reports, subject, None),
         deferred_until=_of(known.deferred, subject, None),
     )
-    # Nothing on a database or in a group reports what it does.
-    return judge(schedule, now, machine, known.rule if subject.kind == "ec2" else None, stands)
 
 
 def _row(
@@ -218,9 +236,22 @@ def _row(
     if verdict.until is not None:
         row["deferred_until"] = verdict.until.isoformat()
     if subject.kind == "asg":
-        row["sizes"] = subject.sizes
-        row["restore"] = next((subject.tags[tag] for tag in SIZE_TAGS if subject.tags.get(tag)), "")
+        _size(row, subject)
     return row
+
+
+def _size(row: dict[str, Any], subject: Subject) -> None:
+    """A group comes back to the sizes in its tag; without them nobody knows how large it was."""
+    row["sizes"] = subject.sizes
+    row["restore"] = next((subject.tags[tag] for tag in SIZE_TAGS if subject.tags.get(tag)), "")
+    if row["action"] == "start":
+        try:
+            sizes(row["restore"])
+        except ValueError:
+            row["action"] = "none"
+            row["reason"] += (
+                f"; cannot start, its tag {SIZE_TAGS[0]} does not say minimum-desired-maximum such as 1-2-4"
+            )
 
 
 def _still_stopped(subject: Subject, now: datetime.datetime, known: Known) -> str:

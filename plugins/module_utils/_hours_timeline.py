@@ -31,6 +31,7 @@ BEGINNING = datetime.datetime.min.replace(tzinfo=UTC)
 _RANK = {STOPPED: 0, LEAVE: 0, RUNNING: 1}
 
 Span = tuple[datetime.datetime, datetime.datetime]
+Hours = tuple[datetime.datetime, datetime.datetime, Period]
 
 
 class Standing(NamedTuple):
@@ -73,14 +74,13 @@ def standing(schedule: Schedule, now: datetime.datetime) -> Standing:
     return line.standings[place]
 
 
-def following(schedule: Schedule, now: datetime.datetime) -> Iterator[Standing]:
-    """What stands at an instant and after it, boundary by boundary, for as far as the line is sure."""
+def following(schedule: Schedule, now: datetime.datetime, end: datetime.datetime) -> Iterator[Standing]:
+    """What begins to stand after an instant and up to another; `at` is when it does."""
     line = _line(schedule, now)
-    place = max(bisect.bisect_right(line.instants, now) - 1, 0)
-    for instant, one in zip(line.instants[place:], line.standings[place:], strict=True):
-        if instant >= line.sure_to:
-            return
-        yield one._replace(at=instant)
+    if end >= line.sure_to:
+        line = build(schedule, now.date() - 4 * _DAY, end.date() + 5 * _DAY)
+    for place in range(bisect.bisect_right(line.instants, now), bisect.bisect_right(line.instants, end)):
+        yield line.standings[place]._replace(at=line.instants[place])
 
 
 def running_spans(schedule: Schedule, begin: datetime.datetime, end: datetime.datetime) -> list[Span]:
@@ -168,9 +168,7 @@ def _dates(first: datetime.date, last: datetime.date) -> Iterator[datetime.date]
         yield datetime.date.fromordinal(number)
 
 
-def _expand(
-    schedule: Schedule, first: datetime.date, last: datetime.date
-) -> tuple[list[tuple[datetime.datetime, datetime.datetime, Period]], list[Standing]]:
+def _expand(schedule: Schedule, first: datetime.date, last: datetime.date) -> tuple[list[Hours], list[Standing]]:
     """Hours with both sides as spans, one-sided ones as events."""
     spans, events = [], []
     zone, name = schedule.zone, schedule.name
@@ -190,9 +188,7 @@ def _expand(
     return spans, events
 
 
-def _sweep(
-    schedule: Schedule, spans: list[tuple[datetime.datetime, datetime.datetime, Period]], edge: datetime.datetime
-) -> Iterator[Standing]:
+def _sweep(schedule: Schedule, spans: list[Hours], edge: datetime.datetime) -> Iterator[Standing]:
     """Begin and end of each union, in turn."""
     for begin, end in merge((begin, end) for begin, end, _ in spans):
         until = ""
@@ -203,7 +199,7 @@ def _sweep(
         yield Standing(end, STOPPED, f"outside hours {schedule.name}", began=begin)
 
 
-def _typed(found: list[Standing], spans: list[tuple[datetime.datetime, datetime.datetime, Period]]) -> list[Standing]:
+def _typed(found: list[Standing], spans: list[Hours]) -> list[Standing]:
     """With the instance type of the period that began last; where that changes within hours, a point of its own."""
     result: list[Standing] = []
     ordered = sorted(spans, key=lambda span: span[0])

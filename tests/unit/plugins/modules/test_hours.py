@@ -128,15 +128,15 @@ def test_one_that_cannot_start_keeps_no_other_from_starting(
     ec2: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second = machine(ec2, "a-gone"), machine(ec2, "b-there")
-    plan = hours._hours.plan
+    plan = hours._hours_rows.plan
 
-    def terminate_in_between(*arguments: Any) -> list[dict[str, str]]:
-        rows = plan(*arguments)
+    def terminate_in_between(*arguments: Any, **more: Any) -> list[dict[str, str]]:
+        rows = plan(*arguments, **more)
         ec2.terminate_instances(InstanceIds=[first])
         rows[0]["id"] = "i-00000000000000000"
         return rows
 
-    monkeypatch.setattr(hours._hours, "plan", terminate_in_between)
+    monkeypatch.setattr(hours._hours_rows, "plan", terminate_in_between)
     found = run(capsys, now=NIGHT)
     assert found["failed"]
     assert found["msg"].startswith("a-gone (i-00000000000000000): could not stop: StopInstances: InvalidInstanceID")
