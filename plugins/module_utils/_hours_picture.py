@@ -98,7 +98,7 @@ def _row(label: str, row: Mapping[str, Any], y: int, plan: Mapping[str, Any]) ->
                 '<rect class="{}" x="{:.1f}" y="{}" width="{:.1f}" height="{}" rx="3"><title>{}</title></rect>'
             ).format(one["kind"], begin, y + 5, max(end - begin, 2), _ROW - 10, says)
     if not row["known"]:
-        yield _text(_LABEL + 6, y + 17, "no known schedule: left alone", "soft")
+        yield _text(_LABEL + 6, y + 17, "no hours: left alone", "soft")
     yield Markup('<line class="line" x1="{}" x2="{}" y1="{}" y2="{}"/>').format(
         _LABEL, _LABEL + days * _DAY_WIDTH, y, y
     )

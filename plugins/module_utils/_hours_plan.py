@@ -16,7 +16,12 @@ from ansible_collections.atelier.datalab.plugins.module_utils import _hours_cale
 from ansible_collections.atelier.datalab.plugins.module_utils._hours import LEAVE, RUNNING, Machine, judge
 from ansible_collections.atelier.datalab.plugins.module_utils._hours_extensions import Extension
 from ansible_collections.atelier.datalab.plugins.module_utils._hours_schedule import Schedule
-from ansible_collections.atelier.datalab.plugins.module_utils._hours_timeline import Span, following, running_spans
+from ansible_collections.atelier.datalab.plugins.module_utils._hours_timeline import (
+    Span,
+    following,
+    running_spans,
+    standing,
+)
 
 HOURS, EXTENSION, WINDOW, KEPT, ALONE = "hours", "extension", "window", "kept", "alone"
 _KINDS = {"extension": EXTENSION, "window": WINDOW, "override": KEPT}
@@ -44,6 +49,8 @@ def segments(
     found: list[Segment] = []
     for at, until in itertools.pairwise(ordered):
         verdict = judge(schedule, at, Machine(extensions=extensions))
+        if verdict.kind in _KINDS and standing(schedule, at).desired == RUNNING:
+            verdict = judge(schedule, at, Machine())  # what the hours cover owes nothing to an extension
         if verdict.desired == RUNNING:
             kind = _KINDS.get(verdict.kind, HOURS)
         elif verdict.desired == LEAVE and verdict.kind == "override":
@@ -204,12 +211,10 @@ def _freezes(
 def lines(plan: Mapping[str, Any], width: int = 150) -> list[str]:
     """The table on the terminal: a machine, its hours of each day."""
     zone, days = days_of(plan)
-    name_width = max((len(row["name"]) for row in plan["machines"]), default=0)
-    head = "".ljust(name_width) + "  " + "  ".join(f"{day:%a %d %b}".ljust(11) for day in days)
-    found = [head.rstrip()[:width]]
-    for row in plan["machines"]:
-        cells = [cell(row, day, zone) for day in days]
-        found.append((row["name"].ljust(name_width) + "  " + "  ".join(one.ljust(11) for one in cells)).rstrip())
+    table = [["", *(f"{day:%a %d %b}" for day in days)]]
+    table += [[row["name"], *(cell(row, day, zone) for day in days)] for row in plan["machines"]]
+    sizes = [max(map(len, column)) for column in zip(*table, strict=True)]
+    found = ["  ".join(c.ljust(size) for c, size in zip(row, sizes, strict=True)).rstrip()[:width] for row in table]
     found += [f"closed: {one['date']} {one['name']} ({', '.join(one['schedules'])})" for one in plan["closed"]]
     found += [f"{one['reason']} ({', '.join(one['schedules'])})" for one in plan["freezes"]]
     found += [f"look at {one['where']}: {one['why']}; {one['instead']}" for one in plan["problems"]]

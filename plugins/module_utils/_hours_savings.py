@@ -141,7 +141,7 @@ def chart(title: str, rows: Sequence[Mapping[str, Any]], currency: str) -> Marku
             for part in PARTS
         ]
         pieces.append(_audit_charts.Part(max(row["saved"], 0.0), "saved", f"saved: {money(row['saved'], currency)}"))
-        text = f"{money(cost['ran'], currency)}, {row['share']:.0%} saved"
+        text = f"{row['share'] * 100:.0f} % saved"
         bars.append(_audit_charts.Bar(row["project"], pieces, text))
     return _audit_charts.bars(title, bars, 860)
 
