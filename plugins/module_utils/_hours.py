@@ -116,7 +116,7 @@ def judge(
     wanted = _with_extensions(schedule, now, stands, machine.extensions) if machine.extensions else _plain(stands)
     if schedule.closed is not open_always and wanted.desired == STOPPED and (day := _closed(schedule, now)):
         wanted = wanted._replace(reason=f"{wanted.reason}, a closed day: {day}")
-    if wanted.desired == LEAVE:
+    if wanted.desired in (LEAVE, machine.state):
         return wanted
     kept = _by_hand(schedule, wanted, machine) or _retained(schedule, wanted, stands, machine)
     if kept is not None:

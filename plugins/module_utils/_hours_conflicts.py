@@ -66,7 +66,8 @@ def _of_schedule(schedule: Schedule, today: datetime.date) -> Iterator[Problem]:
             "it changes the instance type while machines run",
             "they change at their next start; end the hours before",
         )
-    stops = [(at, one) for at, one in zip(line.instants, line.standings, strict=True)]
+    begin = datetime.datetime.combine(today, datetime.time(), UTC)
+    stops = [(at, one) for at, one in zip(line.instants, line.standings, strict=True) if at >= begin]
     for (at, one), (then, other) in itertools.pairwise(stops):
         if one.desired == "stopped" and other.desired == "running" and then - at <= _GAP:
             minutes = int((then - at).total_seconds() // 60)

@@ -78,25 +78,21 @@ def following(schedule: Schedule, now: datetime.datetime, end: datetime.datetime
     """What begins to stand after an instant and up to another; `at` is when it does."""
     line = _line(schedule, now)
     if end >= line.sure_to:
-        line = build(schedule, now.date() - 4 * _DAY, end.date() + 5 * _DAY)
+        line = build(schedule, now.date() - _before(schedule), end.date() + 5 * _DAY)
     for place in range(bisect.bisect_right(line.instants, now), bisect.bisect_right(line.instants, end)):
         yield line.standings[place]._replace(at=line.instants[place])
 
 
+def _before(schedule: Schedule) -> datetime.timedelta:
+    """How far before an instant a line has to begin: an override may end in what began long before it."""
+    return (_BACK[1] if schedule.overrides else 5) * _DAY
+
+
 def running_spans(schedule: Schedule, begin: datetime.datetime, end: datetime.datetime) -> list[Span]:
     """The intervals within which it says running, cut to `begin` and `end`."""
-    line = build(schedule, (begin - _back(begin)).date(), (end + _EDGE + _DAY).date())
-    found: list[Span] = []
-    edges = [*line.instants[1:], end]
-    for instant, edge, one in zip(line.instants, edges, line.standings, strict=True):
-        if one.desired == RUNNING:
-            found.append((max(instant, begin), min(edge, end)))
-    return merge(found)
-
-
-def _back(instant: datetime.datetime) -> datetime.timedelta:
-    """As far back as the calendar goes, at most what is looked at anyway."""
-    return min(_BACK[1] * _DAY, instant - datetime.datetime(2, 1, 1, tzinfo=UTC))
+    points = [standing(schedule, begin)._replace(at=begin), *following(schedule, begin, end)]
+    edges = [one.at for one in points[1:]] + [end]
+    return merge((one.at, edge) for one, edge in zip(points, edges, strict=True) if one.desired == RUNNING)
 
 
 def _line(schedule: Schedule, now: datetime.datetime) -> Line:
@@ -122,12 +118,18 @@ def _around(schedule: Schedule, now: datetime.datetime) -> Line:
         while sure >= 0 and _sure(line.standings[sure], edge):
             sure -= 1
         if found and sure < place:
-            return line._replace(sure_from=line.instants[sure + 1])
+            return line._replace(sure_from=line.instants[sure + 1], sure_to=_unsure(line, place, edge))
         if found and back > _BACK[0]:
             # Hours that go on for longer than we look back have no begin: what was done by hand stays.
             endless = [one._replace(at=BEGINNING) if one.at <= edge else one for one in line.standings]
             return line._replace(standings=endless, sure_from=edge)
     return line._replace(sure_from=edge)
+
+
+def _unsure(line: Line, place: int, edge: datetime.datetime) -> datetime.datetime:
+    """Where an override ends in what began before the line does."""
+    later = zip(line.instants[place:], line.standings[place:], strict=True)
+    return next((at for at, one in later if not _sure(one, edge)), line.sure_to)
 
 
 def _sure(one: Standing, edge: datetime.datetime) -> bool:
