@@ -53,6 +53,10 @@ class Calendar:
 
     def public(self, name: str, date: datetime.date) -> str | None:
         """The public holiday of a named set that a date is."""
+        # Two holidays on one day come as "A; B".
+        return self._set(name).get(date)
+
+    def _set(self, name: str) -> Any:
         if name not in self._sets:
             one = self._data["holidays"][name]
             if problem := supported(one["country"], one.get("region")):
@@ -60,8 +64,7 @@ class Calendar:
                 raise CalendarError(message)
             # An object that computes a year when it is first asked for one of its days.
             self._sets[name] = _library().country_holidays(one["country"], subdiv=one.get("region"))
-        # Two holidays on one day come as "A; B".
-        return self._sets[name].get(date)
+        return self._sets[name]
 
     def company(self, sets: Iterable[str], date: datetime.date) -> str | None:
         """The company day that a date is, for a schedule with these sets of holidays."""
@@ -110,6 +113,8 @@ class Calendar:
         if unknown := [name for name in sets if name not in (self._data.get("holidays") or {})]:
             message = f"schedule {data['name']}: calendar.holidays has no {', '.join(unknown)}"
             raise CalendarError(message)
+        for name in sets:
+            self._set(name)  # now, not in the middle of a decision, is the time to fail
         return read_schedule(data, self.closed(sets) if sets else None, self.freezes(data["name"]))
 
 
