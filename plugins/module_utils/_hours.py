@@ -87,6 +87,8 @@ def decide(
     Raises:
         ValueError: an instant has no zone.
     """
+    if not extensions and (found := _untouched(schedule, now, last_transition)):
+        return found
     extensions = list(extensions)
     for instant in (now, last_transition, *(end for one in extensions for end in (one.start, one.until))):
         if instant is not None and instant.tzinfo is None:
@@ -94,6 +96,23 @@ def decide(
             raise ValueError(msg)
     found = judge(schedule, now, Machine(since=last_transition, extensions=extensions))
     return Decision(found.desired, found.reason)
+
+
+def _untouched(
+    schedule: Schedule, now: datetime.datetime, last_transition: datetime.datetime | None
+) -> Decision | None:
+    """The most frequent case without detours: nobody asked for anything, nobody did anything."""
+    try:
+        stands = standing(schedule, now)
+        if last_transition is not None and last_transition > stands.at:
+            return None
+    except TypeError:
+        return None  # an instant without its zone, which the long way refuses
+    memo = schedule.memo
+    # Of a closed day the reason is another one from midnight to midnight.
+    if memo.decision is None and (stands.desired != STOPPED or schedule.closed is open_always):
+        memo.decision = Decision(stands.desired, stands.reason)
+    return memo.decision
 
 
 def judge(

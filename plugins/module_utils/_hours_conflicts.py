@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.atelier.datalab.plugins.module_utils._hours_extensions import Extension, tell
-from ansible_collections.atelier.datalab.plugins.module_utils._hours_schedule import UTC, Period, Schedule
+from ansible_collections.atelier.datalab.plugins.module_utils._hours_schedule import UTC, Memo, Period, Schedule
 from ansible_collections.atelier.datalab.plugins.module_utils._hours_timeline import Line, build, running_spans
 
 _DAY = datetime.timedelta(days=1)
@@ -55,7 +55,7 @@ def problems(
 
 def _of_schedule(schedule: Schedule, today: datetime.date) -> Iterator[Problem]:
     where = f"schedule {schedule.name}"
-    bare = dataclasses.replace(schedule, overrides=(), timelines=[])
+    bare = dataclasses.replace(schedule, overrides=(), memo=Memo())
     line = _worked_out(bare, today)
     for number, period in enumerate(schedule.periods):
         yield from _of_period(bare, number, period, line, today)
@@ -93,7 +93,7 @@ def _of_period(bare: Schedule, number: int, period: Period, line: Line, today: d
         yield Problem(where, f"each of its days {words}", "change its holidays, or remove it")
         return
     others = tuple(one for n, one in enumerate(bare.periods) if n != number)
-    less = _worked_out(dataclasses.replace(bare, periods=others, timelines=[]), today)
+    less = _worked_out(dataclasses.replace(bare, periods=others, memo=Memo()), today)
     if _same(line, less):
         yield Problem(where, "it changes nothing: other periods cover it", "remove it, or correct its times")
 
@@ -141,7 +141,7 @@ def _of_calendar(
 
 
 def _runs_in(schedule: Schedule, name: str) -> bool:
-    bare = dataclasses.replace(schedule, overrides=(), timelines=[])
+    bare = dataclasses.replace(schedule, overrides=(), memo=Memo())
     mine = [one for one in schedule.overrides if one.reason.startswith(f"freeze {name},") and one.end]
     return any(running_spans(bare, one.begin, one.end) for one in mine if one.end)
 

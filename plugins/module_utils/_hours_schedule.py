@@ -19,6 +19,7 @@ DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 SKIP, RUN, ONLY = "skip", "run", "only"  # what a period does on a closed day
 UTC = datetime.UTC
+NEVER = datetime.datetime.min.replace(tzinfo=UTC)
 _DAY = datetime.timedelta(days=1)
 _LAST = 99  # the nth weekday that is the last one; the day of a month that is its end
 
@@ -200,6 +201,18 @@ def open_always(_: datetime.date) -> None:
     """The calendar of a schedule without holidays."""
 
 
+class Memo:
+    """What was worked out for a schedule: its lines, and what stands between two boundaries, looked up last."""
+
+    __slots__ = ("begin", "decision", "end", "lines", "standing")
+
+    def __init__(self) -> None:
+        self.lines: list[Any] = []
+        self.begin = self.end = NEVER
+        self.standing: Any = None
+        self.decision: Any = None  # of a machine nobody touched since
+
+
 @dataclasses.dataclass(frozen=True)
 class Schedule:
     """Named hours in one time zone, with what the calendar and the company's switches make of them."""
@@ -215,7 +228,7 @@ class Schedule:
     hibernate: bool = False
     maintenance_windows: tuple[str, ...] = ()
     description: str = ""
-    timelines: list[Any] = dataclasses.field(default_factory=list, compare=False, repr=False)
+    memo: Memo = dataclasses.field(default_factory=Memo, compare=False, repr=False)
 
 
 def read_period(period: Mapping[str, Any]) -> Period:

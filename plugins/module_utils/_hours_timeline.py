@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from ansible_collections.atelier.datalab.plugins.module_utils._hours_schedule import (
     LEAVE,
+    NEVER,
     RUNNING,
     STOPPED,
     UTC,
@@ -27,7 +28,7 @@ _EDGE = 3 * _DAY  # over midnight and the zone's distance to UTC: what stands ne
 _BACK = (45, 400, 3000)  # days; a 29th of February may be eight years apart
 _AHEAD = 120
 _KEPT = 8  # lines per schedule; a replay walks forward, a plan looks at one week
-BEGINNING = datetime.datetime.min.replace(tzinfo=UTC)
+BEGINNING = NEVER
 _RANK = {STOPPED: 0, LEAVE: 0, RUNNING: 1}
 
 Span = tuple[datetime.datetime, datetime.datetime]
@@ -67,11 +68,22 @@ def merge(spans: Iterable[Span]) -> list[Span]:
 
 def standing(schedule: Schedule, now: datetime.datetime) -> Standing:
     """What the schedule says at an instant, and since when."""
+    memo = schedule.memo
+    if memo.begin <= now < memo.end:
+        return memo.standing
     line = _line(schedule, now)
     place = bisect.bisect_right(line.instants, now) - 1
+    # Valid from its boundary to the next, and no further than the line is sure.
+    memo.begin = max(line.instants[place], line.sure_from) if place >= 0 else now
+    memo.end = line.sure_to
+    if place + 1 < len(line.instants):
+        memo.end = min(line.instants[place + 1], memo.end)
+    memo.decision = None
     if place < 0:
-        return Standing(BEGINNING, LEAVE, f"{schedule.name} has planned nothing for it", "nothing")
-    return line.standings[place]
+        memo.standing = Standing(BEGINNING, LEAVE, f"{schedule.name} has planned nothing for it", "nothing")
+    else:
+        memo.standing = line.standings[place]
+    return memo.standing
 
 
 def following(schedule: Schedule, now: datetime.datetime, end: datetime.datetime) -> Iterator[Standing]:
@@ -96,12 +108,13 @@ def running_spans(schedule: Schedule, begin: datetime.datetime, end: datetime.da
 
 
 def _line(schedule: Schedule, now: datetime.datetime) -> Line:
-    for line in schedule.timelines:
+    lines = schedule.memo.lines
+    for line in lines:
         if line.sure_from <= now < line.sure_to:
             return line
     line = _around(schedule, now)
-    schedule.timelines.insert(0, line)
-    del schedule.timelines[_KEPT:]
+    lines.insert(0, line)
+    del lines[_KEPT:]
     return line
 
 
