@@ -68,12 +68,15 @@ def of_rows(
 
 
 def append(path: Path, lines: Iterable[Mapping[str, Any]]) -> None:
-    """Add lines at the end, whole ones."""
+    """Add lines at the end, whole ones; without any it shows that it could.
+
+    Raises:
+        OSError: it cannot.
+    """
     text = "".join(json.dumps(line, ensure_ascii=False, sort_keys=True) + "\n" for line in lines)
-    if text:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a", encoding="utf-8") as file:
-            file.write(text)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8") as file:
+        file.write(text)
 
 
 def spans(

@@ -74,6 +74,8 @@ options:
   now:
     description: The instant to decide for, in ISO 8601 with its zone. The present where it is left out.
     type: str
+requirements:
+  - holidays, where O(calendar) names a country
 extends_documentation_fragment:
   - atelier.datalab.attributes
   - amazon.aws.common.modules
@@ -163,15 +165,7 @@ def main() -> None:
             clients[service] = _aws.client(module, service)
         return clients[service]
 
-    try:
-        now = instant(module.params["now"]) or datetime.datetime.now(tz=datetime.UTC)
-        schedules = _hours_calendar.read(module.params["schedules"], module.params["calendar"])
-        known, lines = _known(module.params, now)
-    except (KeyError, ValueError, _hours_calendar.CalendarError) as error:
-        module.fail_json(
-            msg=f"schedules, calendar, extensions, reports or now cannot be read: {error}. "
-            "The model checks them: run it first."
-        )
+    now, schedules, known, lines = _read(module)
     try:
         subjects, gaps = _hours_api.subjects(client, module.params["environment"], module.params["kinds"])
         if names := {name for one in schedules.values() for name in one.maintenance_windows}:
@@ -182,10 +176,7 @@ def main() -> None:
     rows = _hours_rows.plan(subjects, schedules, now, known=known)
     notices = _hours_notices.notices(rows, subjects, schedules, now, known)
     failures = [] if module.check_mode else _hours_api.act(client, rows)
-    if module.params["history"] and not module.check_mode:
-        warned = [notice | {"at": now.isoformat(), "action": "warn"} for notice in notices]
-        kept = _hours_history.of_rows(rows, now, _hours_history.deferred(lines))
-        _hours_history.append(Path(module.params["history"]), kept + warned)
+    _keep(module, now, rows, notices, lines)
     for gap in gaps:
         module.warn(gap)
     result = {
@@ -199,6 +190,40 @@ def main() -> None:
     if failures:
         module.fail_json(msg="\n".join(failures), **result)
     module.exit_json(**result)
+
+
+def _read(
+    module: AnsibleAWSModule,
+) -> tuple[datetime.datetime, dict[str, Any], _hours_rows.Known, list[dict[str, Any]]]:
+    """The instant, the schedules, what is known beside AWS's lists, the lines of the history."""
+    params, path = module.params, module.params["history"]
+    try:
+        now = instant(params["now"]) or datetime.datetime.now(tz=datetime.UTC)
+        schedules = _hours_calendar.read(params["schedules"], params["calendar"])
+        known, lines = _known(params, now)
+        if path and not module.check_mode:
+            _hours_history.append(Path(path), [])  # what cannot be kept is not begun
+    except OSError as error:
+        module.fail_json(msg=f"The history cannot be kept, so nothing was ordered: {error}")
+    except (KeyError, ValueError, _hours_calendar.CalendarError) as error:
+        module.fail_json(
+            msg=f"schedules, calendar, extensions, reports or now cannot be read: {error}. "
+            "The model checks them: run it first."
+        )
+    return now, schedules, known, lines
+
+
+def _keep(
+    module: AnsibleAWSModule,
+    now: datetime.datetime,
+    rows: list[dict[str, Any]],
+    notices: list[dict[str, Any]],
+    lines: list[dict[str, Any]],
+) -> None:
+    if module.params["history"] and not module.check_mode:
+        warned = [notice | {"at": now.isoformat(), "action": "warn"} for notice in notices]
+        done = _hours_history.of_rows(rows, now, _hours_history.deferred(lines))
+        _hours_history.append(Path(module.params["history"]), done + warned)
 
 
 def _arguments() -> dict[str, Any]:

@@ -65,6 +65,9 @@ options:
     description: Folder for the files. Made when it is not there; nothing is written in check mode.
     type: path
     required: true
+requirements:
+  - holidays, where O(calendar) names a country
+  - icalendar
 extends_documentation_fragment:
   - atelier.datalab.attributes.read_only
 author: [Atelier Datalab]

@@ -1,9 +1,9 @@
 """Decisions per second beside Cloud Custodian's filters and Instance Scheduler's engine, on the same hours.
 
-Everybody decides for one machine at the same instants of four weeks, on Monday to Friday from 9 to 18 in Paris, in one
-process without calls to AWS. A decision of Custodian is two filters, onhour and offhour. c7n comes from its package into
-an environment of its own; Instance Scheduler from a checkout that INSTANCE_SCHEDULER_SOURCE names, and is left out with
-a word without it. Both are driven by a script of ours that only calls them.
+Everybody decides for one machine at the same instants of four weeks, Monday to Friday from 9 to 18 in Paris, in a
+process without calls to AWS. A decision of Custodian is two filters, onhour and offhour. c7n comes from its package
+into an environment of its own; Instance Scheduler from a checkout that INSTANCE_SCHEDULER_SOURCE names, and is left out
+with a word without it. Both are driven by a script of ours that only calls them.
 
 Then 100,000 machines in one pass, as the module makes it from what EC2 lists, and the calls to EC2 that it would order.
 """

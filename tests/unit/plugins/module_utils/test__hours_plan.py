@@ -159,6 +159,8 @@ def test_the_picture_is_well_formed_and_places_things_by_the_clock() -> None:
     # 9 of 24 hours of a column of 112, which begins at 210.
     assert float(bars[0].get("x", 0)) == pytest.approx(210 + 112 * 9 / 24, abs=0.1)
     assert float(bars[0].get("width", 0)) == pytest.approx(112 * 9 / 24, abs=0.1)
+    (extended, _) = [e for e in root.iter(f"{space}rect") if e.get("class") == "extension"]
+    assert float(extended.get("width", 0)) == pytest.approx(112 * 3.5 / 24, abs=0.1)
     titles = [e.text for e in root.iter(f"{space}title")]
     assert any("<run>" in (text or "") for text in titles), "escaped once, read back as it was"
     assert len([e for e in root.iter(f"{space}rect") if e.get("class") == "closed"]) == 2  # the day and its legend

@@ -376,6 +376,16 @@ def test_a_history_is_kept_and_read_again(ec2: Any, capsys: pytest.CaptureFixtur
     assert not at("20:05")["changed"]
 
 
+def test_a_history_that_cannot_be_kept_ends_the_run_before_any_order(
+    ec2: Any, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    one = machine(ec2, "one")
+    found = run(capsys, now=NIGHT, history=str(tmp_path))  # a folder
+    assert found["failed"]
+    assert "nothing was ordered" in found["msg"]
+    assert states(ec2)[one] == "running"
+
+
 def test_hours_of_custodian_are_read_from_its_tag(ec2: Any, capsys: pytest.CaptureFixture[str]) -> None:
     one = machine(ec2, "one", Schedule="", maid_offhours="off=(M-F,19);on=(M-F,7);tz=cet")
     assert run(capsys, now=NIGHT)["changed"]
