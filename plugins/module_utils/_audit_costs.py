@@ -5,13 +5,14 @@ For internal use of this collection. A price that the data lacks is named, never
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ansible_collections.atelier.datalab.plugins.module_utils import _hours_schedule, _hours_timeline
+
 HOURS = 730  # of a month, as AWS's own calculator has it
-_WEEK = 7 * 24 * 60
-_DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 Resource = Mapping[str, Any]
 
 
@@ -100,16 +101,9 @@ def add(*costs: Cost) -> Cost:
 
 def monthly_hours(schedule: Mapping[str, Any]) -> float:
     """Hours a month that a schedule of corporate.schedules lets a machine run; holidays and extensions not counted."""
-    on = set()
-    for period in schedule.get("periods") or []:
-        begin, end = _minute(period["begin"]), _minute(period["end"])
-        length = end - begin if end > begin else end - begin + 24 * 60  # over midnight
-        for day in period["days"]:
-            start = _DAYS.index(day) * 24 * 60 + begin
-            on.update(minute % _WEEK for minute in range(start, start + length))
-    return round(HOURS * len(on) / _WEEK, 1)
-
-
-def _minute(clock: str) -> int:
-    hours, _, minutes = str(clock).partition(":")
-    return int(hours) * 60 + int(minutes)
+    # Without the clock's jumps, and over whole weeks of two years, so that months and seasons have their share.
+    bare = _hours_schedule.read_schedule({"name": schedule["name"], "timezone": "UTC", "periods": schedule["periods"]})
+    begin = datetime.datetime(2025, 1, 6, tzinfo=datetime.UTC)
+    whole = datetime.timedelta(weeks=104)
+    spans = _hours_timeline.running_spans(bare, begin, begin + whole)
+    return round(HOURS * sum(((end - start) / whole for start, end in spans), 0.0), 1)

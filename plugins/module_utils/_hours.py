@@ -1,23 +1,33 @@
-"""When a machine runs: a pure decision from a schedule, extensions and the time.
+"""When a machine runs: a pure decision from its schedule, extensions, what it does, what was ordered and the time.
 
 The decision is about the state that should be, not about the moment: a run that was missed is caught up by the next.
-What somebody did by hand since the last boundary is respected until the next one.
+What somebody did by hand since the last boundary is respected until the next one, unless the schedule says otherwise.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import datetime
-import re
-import zoneinfo
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
-RUNNING, STOPPED, LEAVE = "running", "stopped", "leave"
-DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-_DAY = datetime.timedelta(days=1)
-_LOOK_BACK = 9  # days; a period comes back after 7, overnight and the zone add up to 2
-UTC = datetime.UTC
+from ansible_collections.atelier.datalab.plugins.module_utils import _hours_busy as busy_guard
+from ansible_collections.atelier.datalab.plugins.module_utils._hours_extensions import Extension, tell
+from ansible_collections.atelier.datalab.plugins.module_utils._hours_schedule import (
+    DAYS,
+    LEAVE,
+    RUNNING,
+    STOPPED,
+    Schedule,
+    open_always,
+    read_schedule,
+)
+from ansible_collections.atelier.datalab.plugins.module_utils._hours_timeline import Standing, merge, standing
+
+__all__ = ["DAYS", "LEAVE", "RUNNING", "STOPPED", "Extension", "Schedule", "decide", "merge", "read_schedule"]
+
+_OURS = datetime.timedelta(minutes=10)  # a transition this soon after our order is our doing
+_NEW = datetime.timedelta(minutes=10)  # between making a machine and its first start
+OUTSIDE = "outside"  # enforced only against machines that run outside hours
 
 
 class Decision(NamedTuple):
@@ -27,53 +37,34 @@ class Decision(NamedTuple):
     reason: str
 
 
-@dataclasses.dataclass(frozen=True)
-class Period:
-    """Begin and end of the running hours on some weekdays; one of them may be None: start only, stop only."""
+class Order(NamedTuple):
+    """What this program ordered, and when: so that it does not take its own doing for somebody's hand."""
 
-    days: frozenset[int]
-    begin: str | None
-    end: str | None
-    overnight: bool = False
-
-
-@dataclasses.dataclass(frozen=True)
-class Schedule:
-    """Named hours in one time zone."""
-
-    name: str
-    zone: zoneinfo.ZoneInfo
-    periods: tuple[Period, ...]
-
-
-@dataclasses.dataclass(frozen=True)
-class Extension:
-    """Keep or start the machine until then, asked by a member; it ends by itself."""
-
-    start: datetime.datetime
-    until: datetime.datetime
-    by: str = ""
-    reason: str = ""
-
-
-class _Event(NamedTuple):
     at: datetime.datetime
+    action: str  # start or stop
+
+
+class Machine(NamedTuple):
+    """What is known of one machine at the instant of the decision."""
+
+    state: str | None = None
+    since: datetime.datetime | None = None  # last start or stop, by whomever
+    created: datetime.datetime | None = None
+    extensions: Sequence[Extension] = ()  # maintenance windows among them
+    orders: Sequence[Order] = ()
+    report: busy_guard.Report | None = None
+    deferred_until: datetime.datetime | None = None  # what its users were told
+
+
+class Verdict(NamedTuple):
+    """A decision with what else follows from it."""
+
     desired: str
     reason: str
-
-
-def read_schedule(data: Mapping[str, Any]) -> Schedule:
-    """A schedule as the model has checked it (corporate.schedules)."""
-    periods = tuple(
-        Period(
-            frozenset(DAYS.index(day) for day in period["days"]),
-            period.get("begin"),
-            period.get("end"),
-            bool(period.get("overnight")),
-        )
-        for period in data["periods"]
-    )
-    return Schedule(data["name"], zoneinfo.ZoneInfo(data["timezone"]), periods)
+    kind: str  # hours, start, stop, override, nothing, extension, window, ended, hand, retained, deferred
+    since: datetime.datetime
+    instance_type: str | None = None
+    until: datetime.datetime | None = None  # of a deferral
 
 
 def decide(
@@ -96,184 +87,130 @@ def decide(
     Raises:
         ValueError: an instant has no zone.
     """
+    if not extensions and (found := _untouched(schedule, now, last_transition)):
+        return found
     extensions = list(extensions)
-    _aware(now, last_transition, *(extension.start for extension in extensions))
-    _aware(*(extension.until for extension in extensions))
-    decided = _covered(schedule, now, extensions) or _outside(schedule, now, extensions)
-    if decided is None:
-        return Decision(LEAVE, f"{schedule.name} has planned nothing for it")
-    if last_transition is not None and last_transition > decided.at:
-        moment = last_transition.astimezone(schedule.zone)
-        return Decision(
-            LEAVE, f"changed at {moment:%a %H:%M}, after the last boundary; next one decides ({decided.reason})"
-        )
-    return Decision(decided.desired, decided.reason)
+    for instant in (now, last_transition, *(end for one in extensions for end in (one.start, one.until))):
+        if instant is not None and instant.tzinfo is None:
+            msg = "an instant without its time zone"
+            raise ValueError(msg)
+    found = judge(schedule, now, Machine(since=last_transition, extensions=extensions))
+    return Decision(found.desired, found.reason)
 
 
-def _aware(*instants: datetime.datetime | None) -> None:
-    if any(instant is not None and instant.utcoffset() is None for instant in instants):
-        msg = "an instant without its time zone"
-        raise ValueError(msg)
+def _untouched(
+    schedule: Schedule, now: datetime.datetime, last_transition: datetime.datetime | None
+) -> Decision | None:
+    """The most frequent case without detours: nobody asked for anything, nobody did anything."""
+    try:
+        stands = standing(schedule, now)
+        if last_transition is not None and last_transition > stands.at:
+            return None
+    except TypeError:
+        return None  # an instant without its zone, which the long way refuses
+    memo = schedule.memo
+    # Of a closed day the reason is another one from midnight to midnight.
+    if memo.decision is None and (stands.desired != STOPPED or schedule.closed is open_always):
+        memo.decision = Decision(stands.desired, stands.reason)
+    return memo.decision
 
 
-def _covered(schedule: Schedule, now: datetime.datetime, extensions: list[Extension]) -> _Event | None:
-    """Running, because hours or an extension cover `now`; dated by the latest of their begins."""
-    begins = []
-    for begin, end in merge(_spans(schedule, now)):
-        if begin <= now < end:
-            # Hours that go on for longer than we look back have no begin: what was done by hand stays.
-            old = begin < now - (_LOOK_BACK - 2) * _DAY
-            since = datetime.datetime.min.replace(tzinfo=UTC) if old else begin
-            until = "" if end > now + _DAY else f" until {end.astimezone(schedule.zone):%H:%M}"
-            begins.append(_Event(since, RUNNING, f"hours {schedule.name}{until}"))
-    begins += [_Event(one.start, RUNNING, _tell(one, schedule)) for one in extensions if one.start <= now < one.until]
-    return max(begins, default=None)
-
-
-def _tell(extension: Extension, schedule: Schedule) -> str:
-    until = f"extension until {extension.until.astimezone(schedule.zone):%a %H:%M}"
-    by = f" by {extension.by}" if extension.by else ""
-    return f"{until}{by}: {extension.reason}" if extension.reason else f"{until}{by}"
-
-
-def _outside(schedule: Schedule, now: datetime.datetime, extensions: list[Extension]) -> _Event | None:
-    """The latest thing that happened before `now`, when nothing covers it."""
-    past = [event for event in _one_sided(schedule, now) if event.at <= now]
-    past += [
-        _Event(end, STOPPED, f"outside hours {schedule.name}") for _, end in merge(_spans(schedule, now)) if end <= now
-    ]
-    past += [_Event(one.until, STOPPED, "extension ended") for one in extensions if one.start < one.until <= now]
-    # At one instant a start wins over a stop: running before stopped, as in a union.
-    return max(past, key=lambda event: (event.at, event.desired == RUNNING), default=None)
-
-
-def merge(
-    spans: Iterable[tuple[datetime.datetime, datetime.datetime]],
-) -> list[tuple[datetime.datetime, datetime.datetime]]:
-    """The union of intervals, in order; those that touch become one."""
-    merged: list[tuple[datetime.datetime, datetime.datetime]] = []
-    for begin, end in sorted(span for span in spans if span[0] < span[1]):
-        if merged and begin <= merged[-1][1]:
-            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
-        else:
-            merged.append((begin, end))
-    return merged
-
-
-def _dates(schedule: Schedule, now: datetime.datetime) -> Iterator[datetime.date]:
-    today = now.astimezone(schedule.zone).date()
-    for offset in range(-_LOOK_BACK, 3):
-        yield today + offset * _DAY
-
-
-def _spans(schedule: Schedule, now: datetime.datetime) -> list[tuple[datetime.datetime, datetime.datetime]]:
-    """Running hours around `now`, from the periods that have both sides."""
-    found = []
-    for date in _dates(schedule, now):
-        for period in schedule.periods:
-            if period.begin and period.end and date.weekday() in period.days:
-                last = date + _DAY if period.end <= period.begin else date
-                found.append((_begin(schedule, date, period.begin), _end(schedule, last, period.end)))
-    return found
-
-
-def _one_sided(schedule: Schedule, now: datetime.datetime) -> Iterator[_Event]:
-    for date in _dates(schedule, now):
-        for period in schedule.periods:
-            if date.weekday() not in period.days or (period.begin and period.end):
-                continue
-            if period.begin:
-                yield _Event(_begin(schedule, date, period.begin), RUNNING, f"{schedule.name} starts at {period.begin}")
-            elif period.end:
-                yield _Event(_end(schedule, date, period.end), STOPPED, f"{schedule.name} stops at {period.end}")
-
-
-def _local(schedule: Schedule, date: datetime.date, clock: str) -> datetime.datetime:
-    hours, minutes = map(int, clock.split(":"))
-    if hours == 24:
-        date, hours = date + _DAY, 0
-    return datetime.datetime.combine(date, datetime.time(hours, minutes), schedule.zone)
-
-
-def _begin(schedule: Schedule, date: datetime.date, clock: str) -> datetime.datetime:
-    """A time the clock skips (spring) counts as the instant it would have been; one it shows twice, as the first."""
-    return _local(schedule, date, clock).astimezone(UTC)
-
-
-def _end(schedule: Schedule, date: datetime.date, clock: str) -> datetime.datetime:
-    """As `_begin`, but a time the clock shows twice (autumn) counts as the second, so that no hour is lost."""
-    first = _local(schedule, date, clock)
-    second = first.replace(fold=1)
-    return (
-        max(first.astimezone(UTC), second.astimezone(UTC))
-        if second.utcoffset() < first.utcoffset()
-        else first.astimezone(UTC)
-    )
-
-
-# -- from instances to rows of a table
-
-BASTION = "bastion"
-_STAMP = re.compile(r"\((\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) (?:GMT|UTC)\)")
-
-
-def last_transition(instance: Mapping[str, Any]) -> datetime.datetime | None:
-    """When an instance (as DescribeInstances gives it) last started or stopped."""
-    if instance["State"]["Name"] == RUNNING:
-        return instance.get("LaunchTime")
-    found = _STAMP.search(instance.get("StateTransitionReason") or "")
-    return datetime.datetime.fromisoformat(found[1]).replace(tzinfo=UTC) if found else None
-
-
-def plan(
-    instances: Iterable[Mapping[str, Any]],
-    schedules: Mapping[str, Schedule],
+def judge(
+    schedule: Schedule,
     now: datetime.datetime,
-    extensions: Mapping[str, list[Extension]] | None = None,
-) -> list[dict[str, str]]:
-    """One row per instance: id, name, schedule, state, action (start, stop, none) and reason; sorted by name."""
-    rows = []
-    for instance in instances:
-        tags = {tag["Key"]: tag["Value"] for tag in instance.get("Tags", [])}
-        name, schedule, state = tags.get("Name", ""), tags.get("Schedule", ""), instance["State"]["Name"]
-        decision = _judge(instance, tags, schedules, now, (extensions or {}).get(name, []))
-        action = {(STOPPED, RUNNING): "start", (RUNNING, STOPPED): "stop"}.get((state, decision.desired), "none")
-        rows.append(
-            {
-                "id": instance["InstanceId"],
-                "name": name,
-                "schedule": schedule,
-                "state": state,
-                "action": action,
-                "reason": decision.reason,
-            }
-        )
-    return sorted(rows, key=lambda row: (row["name"], row["id"]))
+    machine: Machine,
+    rule: busy_guard.Rule | None = None,
+    stands: Standing | None = None,
+) -> Verdict:
+    """The decision in full.
+
+    Args:
+        schedule: the machine's hours.
+        now: an instant with its zone.
+        machine: what is known of it.
+        rule: of the busy guard; None: nothing is deferred.
+        stands: what the schedule says at `now`, where the caller has it already.
+    """
+    stands = stands or standing(schedule, now)
+    wanted = _with_extensions(schedule, now, stands, machine.extensions) if machine.extensions else _plain(stands)
+    if schedule.closed is not open_always and wanted.desired == STOPPED and (day := _closed(schedule, now)):
+        wanted = wanted._replace(reason=f"{wanted.reason}, a closed day: {day}")
+    if wanted.desired in (LEAVE, machine.state):
+        return wanted
+    kept = _by_hand(schedule, wanted, machine) or _retained(schedule, wanted, stands, machine)
+    if kept is not None:
+        return kept
+    if rule is not None and wanted.desired == STOPPED and machine.state == RUNNING:
+        return _guarded(wanted, now, machine, rule)
+    return wanted
 
 
-def _judge(
-    instance: Mapping[str, Any],
-    tags: Mapping[str, str],
-    schedules: Mapping[str, Schedule],
-    now: datetime.datetime,
-    extensions: list[Extension],
-) -> Decision:
-    if tags.get("Role") == BASTION:
-        return Decision(LEAVE, "the bastion is never stopped")
-    schedule = schedules.get(tags.get("Schedule", ""))
-    if schedule is None:
-        named = f"schedule {tags['Schedule']} is not known" if tags.get("Schedule") else "it has no tag Schedule"
-        return Decision(LEAVE, f"left alone, {named}")
-    if instance["State"]["Name"] not in (RUNNING, STOPPED):
-        return Decision(LEAVE, f"it is {instance['State']['Name']}, the next run decides")
-    return decide(schedule, now, last_transition(instance), extensions)
+def _closed(schedule: Schedule, now: datetime.datetime) -> str | None:
+    return schedule.closed(now.astimezone(schedule.zone).date())
 
 
-def table(rows: list[dict[str, str]]) -> list[str]:
-    """The rows as aligned lines: name, state, action, reason."""
-    columns = ("name", "state", "action")
-    widths = [max((len(row[column]) for row in rows), default=0) for column in columns]
-    return [
-        "  ".join([*(row[column].ljust(width) for column, width in zip(columns, widths, strict=True)), row["reason"]])
-        for row in rows
-    ]
+def _plain(stands: Standing) -> Verdict:
+    kind = "hours" if stands.kind == "type" else stands.kind
+    return Verdict(stands.desired, stands.reason, kind, stands.at, stands.instance_type)
+
+
+def _with_extensions(
+    schedule: Schedule, now: datetime.datetime, stands: Standing, extensions: Sequence[Extension]
+) -> Verdict:
+    wanted = _plain(stands)
+    active = [one for one in extensions if one.start <= now < one.until]
+    if active:
+        one = max(active, key=lambda one: (one.start, one.until))
+        if wanted.desired == RUNNING and wanted.since > one.start:
+            return wanted
+        kind = "window" if one.window else "extension"
+        return Verdict(RUNNING, tell(one, schedule.zone), kind, one.start, wanted.instance_type)
+    # An end stops a machine only where nothing else wants it up, nor everything left alone.
+    if wanted.desired == RUNNING or wanted.kind == "override":
+        return wanted
+    ended = max((one for one in extensions if one.start < one.until <= now), key=lambda one: one.until, default=None)
+    if ended is None or ended.until < wanted.since or (ended.until == wanted.since and wanted.kind != "nothing"):
+        return wanted
+    return Verdict(STOPPED, "maintenance window ended" if ended.window else "extension ended", "ended", ended.until)
+
+
+def _by_hand(schedule: Schedule, wanted: Verdict, machine: Machine) -> Verdict | None:
+    """What somebody did since the last boundary stays, unless the schedule is enforced or we did it."""
+    since = machine.since
+    if since is None or since <= wanted.since:
+        return None
+    if schedule.enforced is True or (schedule.enforced == OUTSIDE and wanted.desired == STOPPED):
+        return None
+    if any(order.at <= since <= order.at + _OURS for order in machine.orders):
+        return None
+    new = machine.created is not None and since - machine.created <= _NEW
+    if new and wanted.desired == STOPPED and schedule.stop_new:
+        return None
+    moment = since.astimezone(schedule.zone)
+    reason = f"changed at {moment:%a %H:%M}, after the last boundary; next one decides ({wanted.reason})"
+    return Verdict(LEAVE, reason, "hand", wanted.since)
+
+
+def _retained(schedule: Schedule, wanted: Verdict, stands: Standing, machine: Machine) -> Verdict | None:
+    """With `retain_running` what ran before the hours began goes on after them."""
+    began, since = stands.began, machine.since
+    if not schedule.retain_running or schedule.enforced is True or machine.state != RUNNING:
+        return None
+    if wanted.kind != "hours" or wanted.desired != STOPPED or began is None or since is None or since >= began:
+        return None
+    if any(order.at <= since <= order.at + _OURS for order in machine.orders):
+        return None
+    if any(one.start < began <= one.until for one in machine.extensions):
+        return None
+    moment = since.astimezone(schedule.zone)
+    return Verdict(LEAVE, f"it ran since {moment:%a %H:%M}, before the hours began, and is retained", "retained", began)
+
+
+def _guarded(wanted: Verdict, now: datetime.datetime, machine: Machine, rule: busy_guard.Rule) -> Verdict:
+    # Whoever started it by hand after closing time has the steps too, from then on.
+    closing = max(wanted.since, machine.since or wanted.since)
+    answer = busy_guard.defer(closing, max(now, closing), machine.report, rule, machine.deferred_until)
+    if isinstance(answer, busy_guard.Deferral):
+        reason = f"{wanted.reason}; {answer.reason}"
+        return Verdict(LEAVE, reason, "deferred", wanted.since, wanted.instance_type, answer.until)
+    return wanted._replace(reason="; ".join(filter(None, (wanted.reason, answer.reason))))

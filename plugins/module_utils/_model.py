@@ -18,11 +18,9 @@ from ansible_collections.atelier.datalab.plugins.module_utils import _flows, _mo
 from ansible_collections.atelier.datalab.plugins.module_utils._model_fields import (
     Account,
     Address,
-    Clock,
     CostCenter,
     Cron,
     Date,
-    Day,
     Domain,
     Email,
     Entry,
@@ -44,6 +42,7 @@ from ansible_collections.atelier.datalab.plugins.module_utils._model_fields impo
     UnixId,
     ZoneLetter,
 )
+from ansible_collections.atelier.datalab.plugins.module_utils._model_hours import Calendar, HoursRules, Schedule
 from ansible_collections.atelier.datalab.plugins.module_utils._model_notebooks import (
     Acme,
     Conda,
@@ -65,19 +64,6 @@ class Image(Entry):
     architecture: Literal["x86_64", "arm64"]
 
 
-class Period(Entry):
-    days: Annotated[list[Day], Field(min_length=1)]
-    begin: Clock | None = None
-    end: Clock | None = None
-    overnight: bool = False
-
-
-class Schedule(Entry):
-    name: Slug
-    timezone: Timezone
-    periods: list[Period]
-
-
 class BackupClass(Entry):
     name: Slug
     cron: Cron | None = None
@@ -92,6 +78,8 @@ class Corporate(Entry):
     cost_centers: Annotated[list[CostCenter], Field(min_length=1)]
     images: Annotated[dict[Slug, Image], Field(min_length=1)]
     schedules: list[Schedule]
+    calendar: Calendar = Calendar()
+    hours: HoursRules = HoursRules()
     backup_classes: list[BackupClass]
     conda_sets: dict[Slug, Packages] = Field({})
 

@@ -12,12 +12,12 @@ from typing import Any
 
 from ansible_collections.atelier.datalab.plugins.module_utils import (
     _flows,
+    _model_checks_hours,
     _model_checks_notebooks,
     _names,
     _rules_ladder,
 )
 from ansible_collections.atelier.datalab.plugins.module_utils._model_fields import (
-    CLOCK,
     lookup_problem,
     network_problem,
 )
@@ -33,6 +33,7 @@ def check(data: Any, folder: str | None) -> list[Offence]:
     found: list[Offence] = []
     for one in (
         _corporate,
+        _model_checks_hours.check,
         _platform,
         _members,
         _projects,
@@ -88,12 +89,8 @@ def _address(node: Node) -> ipaddress.IPv4Address | None:
 
 def _corporate(root: Node) -> Iterator[Offence]:
     corporate = root["corporate"]
-    for key, what in (("schedules", "schedule"), ("backup_classes", "backup class")):
-        named = [(one["name"], one["name"].text) for one in corporate[key]]
-        yield from doubles(named, what, "give every one its own name")
-    for schedule in corporate["schedules"]:
-        for period in schedule["periods"]:
-            yield from _period(period)
+    named = [(one["name"], one["name"].text) for one in corporate["backup_classes"]]
+    yield from doubles(named, "backup class", "give every one its own name")
     for one in corporate["backup_classes"]:
         yield from _backup_class(one)
     made = [one["name"] for one in corporate["backup_classes"] if one["name"].text not in (None, "none")]
@@ -101,22 +98,6 @@ def _corporate(root: Node) -> Iterator[Offence]:
         yield name.wrong(
             "is a second class that makes backups", f"keep {made[0].text} and none; one plan is made per environment"
         )
-
-
-def _period(period: Node) -> Iterator[Offence]:
-    begin, end = (side.text if CLOCK.fullmatch(side.text or "") else None for side in (period["begin"], period["end"]))
-    if isinstance(period.value, dict) and period["begin"].value is None and period["end"].value is None:
-        yield period.wrong("has neither begin nor end", 'write begin: "09:00", end: "18:00" or one of them')
-    if begin == "24:00":
-        yield period["begin"].wrong("is the end of a day", 'write "00:00" with the next day')
-    if begin and end and begin == end:
-        yield period["end"].wrong("is the same as begin", 'for the whole day write begin: "00:00", end: "24:00"')
-    elif begin and end and begin > end and period["overnight"].value is not True:
-        yield period["end"].wrong(
-            f"is before begin ({begin})", "swap them, or add overnight: true if it ends the next day"
-        )
-    elif begin and end and begin < end and period["overnight"].value is True:
-        yield period["overnight"].wrong("does not fit an end after begin", "remove overnight")
 
 
 def _backup_class(one: Node) -> Iterator[Offence]:

@@ -13,12 +13,13 @@ import re
 import zoneinfo
 from typing import Annotated, Any
 
+from ansible_collections.atelier.datalab.plugins.module_utils import _hours_schedule
 from ansible_collections.atelier.datalab.plugins.module_utils._model_cron import cron_problem
 from ansible_collections.atelier.datalab.plugins.module_utils._names import LOGIN_MAX, PROJECT_MAX, SYSTEM_LOGINS
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
-DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+DAYS = _hours_schedule.DAYS
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _SIZE = r"(?:nano|micro|small|medium|large|xlarge|\d+xlarge|metal|metal-\d+xl)"
 _LOOKUP = re.compile(
@@ -118,10 +119,38 @@ def _clock(value: str) -> str:
 
 
 def _day(value: str) -> str:
-    if value not in DAYS:
-        near = next((day for day in DAYS if value.lower().startswith(day)), None)
-        raise wrong("is not a day of the week", f"write {near}" if near else f"write one of {', '.join(DAYS)}")
+    if problem := _hours_schedule.day_problem("days", value):
+        near = next((day for day in DAYS if value.lower().startswith(day) and value.isalpha()), None)
+        raise wrong("is not a day of the week", f"write {near}" if near else problem)
     return value
+
+
+def _month(value: str) -> str:
+    if problem := _hours_schedule.day_problem("months", value):
+        near = next((one for one in _hours_schedule.MONTHS if value.lower().startswith(one) and value.isalpha()), None)
+        raise wrong("is not a month", f"write {near}" if near else problem)
+    return value
+
+
+def _month_day(value: Any) -> Any:
+    """A plain day of a month is a number to YAML."""
+    text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    if isinstance(text, str) and (problem := _hours_schedule.day_problem("month_days", text)):
+        raise wrong("is not a day of a month", problem)
+    return text
+
+
+def _moment(value: Any) -> Any:
+    """A day, or a day and time of day on the schedule's own clock; YAML makes dates of what looks like one."""
+    if isinstance(value, (str, datetime.date)):
+        text = value.isoformat(" ") if isinstance(value, datetime.datetime) else str(value)
+        try:
+            _hours_schedule.moment(text, zoneinfo.ZoneInfo("UTC"))
+        except ValueError:
+            pass
+        else:
+            return text
+    raise wrong("is neither a day nor a time", 'write it as 2027-03-31 or "2027-03-31 18:00"')
 
 
 def _cron(value: str) -> str:
@@ -309,6 +338,9 @@ Address = Annotated[Text, AfterValidator(_address)]
 Timezone = Annotated[Text, AfterValidator(_timezone)]
 Clock = Annotated[Text, AfterValidator(_clock)]
 Day = Annotated[Text, AfterValidator(_day)]
+Month = Annotated[Text, AfterValidator(_month)]
+MonthDay = Annotated[Text, BeforeValidator(_month_day)]
+Moment = Annotated[str, BeforeValidator(_moment)]
 Cron = Annotated[Text, AfterValidator(_cron)]
 SshKey = Annotated[Text, AfterValidator(_ssh_key)]
 Package = Annotated[

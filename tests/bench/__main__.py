@@ -14,6 +14,7 @@ PARTS = {
     "platform": "a cold demo, and the run that changes nothing beside stock Ansible",
     "first_cell": "from a fresh host to the first cell beside The Littlest JupyterHub's steps",
     "audit": "2,000 machines audited: seconds, and memory per page",
+    "hours": "decisions per second beside c7n and Instance Scheduler; 100,000 machines in one pass",
     "crowd": "thirty members, ten servers at once on one host",
 }
 

@@ -132,7 +132,7 @@ OFFICE = {
     "name": "office",
     "periods": [{"days": ["mon", "tue", "wed", "thu", "fri"], "begin": "09:00", "end": "18:00"}],
 }
-ALWAYS = {"name": "always", "periods": [{"days": [*_audit_costs._DAYS], "begin": "00:00", "end": "24:00"}]}
+ALWAYS = {"name": "always", "periods": [{"days": ["mon-sun"], "begin": "00:00", "end": "24:00"}]}
 NIGHT = {"name": "night", "periods": [{"days": ["sun"], "begin": "22:00", "end": "04:00"}]}
 
 
