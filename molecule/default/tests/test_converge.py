@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import yaml
 
-from tests.hosts.platform import LAB, ansible, site
+from tests.hosts.platform import ALPHA, BASTION, LAB, ansible, site
 
 
 def edit(inventory: Path, change: object) -> None:
@@ -18,20 +21,30 @@ def edit(inventory: Path, change: object) -> None:
     path.write_text(yaml.safe_dump(data, sort_keys=False))
 
 
+def differences(result: dict[str, Any]) -> Iterator[list[str]]:
+    """The lines that each diff of a task adds or takes away."""
+    for one in result["diff"] if isinstance(result["diff"], list) else [result["diff"]]:
+        if "prepared" in one:
+            yield one["prepared"].splitlines()
+        elif one:
+            before, after = one["before"].splitlines(), one["after"].splitlines()
+            yield [line[2:] for line in difflib.ndiff(before, after) if line[:2] in ("+ ", "- ")]
+
+
 def test_check_after_converge_reports_nothing() -> None:
     report = site("--check", "--diff")
     assert [(h, t) for h, t, _ in report["changed"]] == []
 
 
 def test_check_shows_exactly_one_new_member(edited: Path) -> None:
-    """Dave joins alpha: his account on alpha's machine, and nothing else anywhere."""
+    """Dave joins alpha: his account on alpha's machine, his way there through the bastion, and nothing else anywhere."""
     edit(edited, lambda data: data["projects"][0]["members"].append("dave"))
     report = site("--check", "--diff", inventory=edited)
-    hosts = {host for host, _, _ in report["changed"]}
-    assert hosts == {"preprod-alpha-workstation-01"}
-    text = yaml.safe_dump([result.get("diff") for _, _, result in report["changed"]])
-    assert "dave" in text
-    assert "carol" not in text
+    assert {host for host, _, _ in report["changed"]} == {ALPHA, BASTION}
+    for _, _, result in report["changed"]:
+        new = [line for part in differences(result) for line in part]
+        assert any("dave" in line for line in new), result["diff"]
+        assert not any("carol" in line for line in new if not line.startswith("AllowUsers ")), new
     assert site("--check")["changed"] == [], "check mode changed something"
 
 

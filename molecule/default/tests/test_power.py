@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Iterator
 
 import boto3
 import pytest
 
 from tests.hosts.platform import ALPHA, BETA, LAB, ROOT, ansible, host, instance, site
+from tests.hosts.power import containers_up, start
 from tests.waiting import until
-
-
-def containers_up() -> set[str]:
-    names = subprocess.run(["podman", "ps", "--format", "{{.Names}}"], capture_output=True, text=True, check=True)
-    return set(names.stdout.split())
 
 
 def stop(name: str) -> str:
@@ -23,14 +18,6 @@ def stop(name: str) -> str:
     boto3.client("ec2").stop_instances(InstanceIds=[identifier])
     until(lambda: LAB.namespace(identifier) not in containers_up(), 60)
     return identifier
-
-
-def start(name: str) -> None:
-    identifier = instance(name)["InstanceId"]
-    boto3.client("ec2").start_instances(InstanceIds=[identifier])
-    until(lambda: LAB.namespace(identifier) in containers_up(), 60)
-    until(lambda: host(name).run("systemctl is-system-running").stdout.strip() == "running", 60)
-    host(name).run_expect([0], "findmnt /srv/data")
 
 
 @pytest.fixture
