@@ -37,7 +37,7 @@ def test_check_after_converge_reports_nothing() -> None:
 
 
 def test_check_shows_exactly_one_new_member(edited: Path) -> None:
-    """Dave joins alpha: his account on alpha's machine, his way there through the bastion, and nothing else anywhere."""
+    """Dave joins alpha: his account on alpha's machine, his way there, and nothing else anywhere."""
     edit(edited, lambda data: data["projects"][0]["members"].append("dave"))
     report = site("--check", "--diff", inventory=edited)
     assert {host for host, _, _ in report["changed"]} == {ALPHA, BASTION}
