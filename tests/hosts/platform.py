@@ -38,6 +38,7 @@ def ansible(*command: str | Path, check: bool = True, **env: str) -> subprocess.
     done = subprocess.run(
         [str(ROOT / ".venv/bin" / command[0]), *map(str, command[1:])],
         cwd=ROOT, env=os.environ | settings | env, capture_output=True, text=True, check=False,
+        stdin=subprocess.DEVNULL,  # an ssh that shares ours may leave it in a state that Ansible refuses
     )  # fmt: skip
     assert not check or done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
     return done

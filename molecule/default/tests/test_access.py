@@ -30,7 +30,7 @@ CORPORATE = ["ip", "netns", "exec", LAB.prefix]  # the company's network, which 
 
 def ssh(*target: str, prefix: list[str] | None = None) -> subprocess.CompletedProcess[str]:
     command = [*(prefix or []), "ssh", *KEY, *OPTIONS, *target]
-    return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False, stdin=subprocess.DEVNULL)
 
 
 @contextmanager

@@ -84,7 +84,12 @@ def folder(forgotten: dict[str, Any], host: Host, tmp_path_factory: pytest.TempP
     options = ["-i", str(landing_zone.admin_key_file(LAB)), "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no"]
     options += ["-o", "UserKnownHostsFile=/dev/null", "-o", "ConnectTimeout=3", "-o", "IdentitiesOnly=yes"]
     visit = [*inside, "ssh", "-tt", *options, f"alice@{forgotten['PrivateIpAddress']}", "systemctl is-active superset"]
-    until(lambda: "active" in subprocess.run(visit, capture_output=True, text=True, check=False).stdout.split(), 90)
+
+    def visited() -> bool:
+        done = subprocess.run(visit, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+        return "active" in done.stdout.split()
+
+    until(visited, 90)
     host.check_output("sleep 1; touch /root/before; sleep 1")
     made = tmp_path_factory.mktemp("audit")
     play("playbooks/audit.yml", "-i", f"inventories/{ENVIRONMENT}", "-e", f"audit_folder={made}")

@@ -31,7 +31,7 @@ AWAY = 90  # seconds in which a shipper that waits up to a minute between two tr
 
 def ssh(target: str, *words: str) -> subprocess.CompletedProcess[str]:
     command = ["ssh", *KEY, *OPTIONS, target, *words]
-    return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False, stdin=subprocess.DEVNULL)
 
 
 def logged(*words: str, since: int = FIRST_TEST) -> list[dict[str, Any]]:

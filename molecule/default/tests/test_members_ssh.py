@@ -217,7 +217,7 @@ def test_a_key_that_a_member_put_into_the_own_home_opens_nothing(alice: Person, 
         ]
         target = f"alice@{instance(ALPHA)['PrivateIpAddress']}"
         words = ["ssh", *options, *jump, "-o", "IdentitiesOnly=yes", "-i", str(tmp_path / "mine"), target, "true"]
-        done = subprocess.run(words, capture_output=True, text=True, timeout=40, check=False)
+        done = subprocess.run(words, capture_output=True, text=True, timeout=40, check=False, stdin=subprocess.DEVNULL)
         assert REFUSED in done.stderr
     finally:
         alpha.check_output(f"rm -r {home}/.ssh")
@@ -245,7 +245,8 @@ def test_who_fails_has_to_wait_and_nobody_else(alice: Person, tmp_path: Path) ->
     words = ["ssh", *options, "-o", f"ProxyCommand={ssh.visitor(address)}", f"alice@{address}", "true"]
 
     def attempt() -> str:
-        return subprocess.run(words, capture_output=True, text=True, timeout=30, check=False).stderr
+        done = subprocess.run(words, capture_output=True, text=True, timeout=30, check=False, stdin=subprocess.DEVNULL)
+        return done.stderr
 
     said = [attempt() for _ in range(4)]
     assert REFUSED in said[0]
