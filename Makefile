@@ -31,7 +31,7 @@ contract: setup ## Contract tests (specs, templates, data, emulator, built colle
 	@echo "contract tests"; pytest -n 2 --dist loadscope -m "not hosts and not slow" tests/contract
 
 hosts: setup ## Slow tests: the lab's own hosts (killed daemons, two labs at once), modules against real servers and accounts
-	@echo "slow tests";               pytest -n 2 -m slow tests/unit tests/contract
+	@echo "slow tests";               pytest -n 2 --dist loadscope -m slow tests/unit tests/contract
 	@echo "tests of the lab's hosts"; pytest -m hosts tests/contract
 
 test: check hosts molecule ## Everything: check, the lab's hosts, then the whole platform on the embedded cloud

@@ -20,6 +20,8 @@ sys.path.insert(0, str(ROOT))
 from lab import landing_zone  # noqa: E402
 from tests.emulator import emulator, playbook  # noqa: E402
 
+pytestmark = pytest.mark.slow
+
 ALICE, CAROL = "alice.martin@example.com", "carol.petit@example.com"  # inventories/preprod, projects.yml
 COLUMNS = ("change", "flow", "source_addresses", "destination_addresses", "protocol", "port", "email", "ticket", "why")
 

@@ -18,6 +18,8 @@ sys.path.insert(0, str(ROOT))
 from lab import landing_zone  # noqa: E402
 from tests.emulator import REGION, emulator, playbook  # noqa: E402
 
+pytestmark = pytest.mark.slow
+
 INVENTORY = ROOT / "inventories/preprod"
 NIGHT, HOLIDAY = "2037-01-15T23:00:00+01:00", "2037-07-14T10:00:00+02:00"
 

@@ -134,6 +134,7 @@ def test_hosts_tell_about_themselves_and_one_that_does_not_answer_is_a_gap(play:
     here = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
     away = {"ansible_host": "127.0.0.1", "ansible_port": 1}
     common = {"ansible_become": False, "ansible_ssh_common_args": "-o ConnectTimeout=2", "ansible_ssh_retries": 0}
+    common["instance_id"] = "i-0"  # what EC2's inventory tells of each
     hosts = {
         "preprod-alpha-workstation-01": here | common,
         "preprod-beta-workstation-01": away | common,

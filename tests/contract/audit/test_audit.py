@@ -15,6 +15,8 @@ import yaml
 
 from tests.audit import hosts, seed
 
+pytestmark = pytest.mark.slow
+
 NOW = (datetime.now(tz=UTC) + timedelta(days=45)).replace(microsecond=0).isoformat()
 FILES = ("report.html", "machines.csv", "findings.csv", "costs.csv", "audit.json", "proposal.yml")
 # What the machines of group "forgotten" are from inside, in their order.

@@ -300,6 +300,7 @@ def test_the_audit_looks_into_what_runs(
     assert not [gap for gap in report["gaps"] if gap["reason"] == "not tried"]
 
 
+@pytest.mark.slow
 def test_the_playbook_from_audit_to_tags(
     account: seed.Account, cloud: dict[str, str], root: Path, tmp_path: Path
 ) -> None:

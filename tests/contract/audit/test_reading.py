@@ -166,6 +166,7 @@ def test_a_region_that_refuses_everything_takes_nothing_from_the_others(tmp_path
     assert fake.store.counts["instance"] == 10
 
 
+@pytest.mark.slow
 def test_a_page_takes_the_same_memory_wherever_it_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     held = wire.page_memory(monkeypatch)
     tracemalloc.start()
