@@ -132,7 +132,8 @@ def test_an_announcement_can_be_withdrawn(host: Host, tmp_path: Path) -> None:
 
 def test_an_idle_server_is_stopped(left, host: Host) -> None:
     until(lambda: "jana" in stopped(host, left), IDLE + EVERY + LATE)
-    assert IDLE - 2 <= stopped(host, left)["jana"] - left["jana"].end <= IDLE + EVERY + LATE
+    # `end` is taken when the visit is over, which on a busy computer is some time after its last request.
+    assert IDLE - LATE <= stopped(host, left)["jana"] - left["jana"].end <= IDLE + EVERY + LATE
     assert host.run("systemctl is-active jupyter-jana-singleuser").stdout.strip() != "active"
 
 
