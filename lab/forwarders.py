@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import http.server
 import socket
-import threading
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from typing import Any
 from lab import network
 from lab.cloud import Instance
 from lab.identity import PORTS, Lab
+from lab.served import Served
 
 Say = Callable[[str], None]
 CHUNK = 1 << 16
@@ -150,7 +150,7 @@ async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
         writer.close()
 
 
-class ChannelServer:
+class ChannelServer(Served):
     """Static files over HTTP on a socket that listens already."""
 
     def __init__(self, listening: socket.socket, folder: Callable[[], Path | None]) -> None:
@@ -165,13 +165,4 @@ class ChannelServer:
             def log_message(self, *args: Any) -> None:
                 """Say nothing per request."""
 
-        self._server = http.server.ThreadingHTTPServer(listening.getsockname(), Handler, bind_and_activate=False)
-        self._server.socket.close()
-        self._server.socket = listening
-        self._server.daemon_threads = True
-        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 1}, daemon=True).start()
-
-    def close(self) -> None:
-        """Stop serving."""
-        self._server.shutdown()
-        self._server.server_close()
+        super().__init__(listening, Handler)

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lab.cloud import REGION, Instance
+from lab.served import Served
 
 Who = Callable[[str], Instance | None]
 Credentials = Callable[[Instance], tuple[str, dict[str, Any]]]
@@ -134,7 +135,7 @@ def facts(instance: Instance) -> dict[str, str]:
     }
 
 
-class MetadataServer:
+class MetadataServer(Served):
     """The service over HTTP, on a socket that listens already."""
 
     def __init__(self, listening: socket.socket, metadata: Metadata) -> None:
@@ -161,13 +162,4 @@ class MetadataServer:
             def log_message(self, *args: Any) -> None:
                 """Say nothing per request."""
 
-        self._server = http.server.ThreadingHTTPServer(listening.getsockname(), Handler, bind_and_activate=False)
-        self._server.socket.close()
-        self._server.socket = listening
-        self._server.daemon_threads = True
-        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 1}, daemon=True).start()
-
-    def close(self) -> None:
-        """Stop serving."""
-        self._server.shutdown()
-        self._server.server_close()
+        super().__init__(listening, Handler)

@@ -97,13 +97,12 @@ ended:
 
 import json
 import os
-import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.atelier.datalab.plugins.module_utils import _members, _sshd
+from ansible_collections.atelier.datalab.plugins.module_utils import _members, _members_leave, _sshd
 from ansible_collections.atelier.datalab.plugins.module_utils._hosts import HostError, make_directory, run
 
 DROP_IN = Path("/etc/ssh/sshd_config.d/10-datalab.conf")
@@ -172,7 +171,7 @@ class Access:
         # Noted before the first change: killed anywhere below, the next run still knows whom to cut off.
         self.keep({"granted": before, "cut": sorted(cut), "revoked": revoked})
         for login in former:
-            self.do(f"{login}: account locked", ["usermod", "--lock", "--expiredate", "1970-01-02", login])
+            _members_leave.lock(self.do, self.accounts[login])
         self.make_accounts()
         self.limit()
         self.configure(policy, revoked)
@@ -369,7 +368,7 @@ def replace(path: Path, text: str, mode: int = 0o644) -> None:
     with os.fdopen(handle, "w", encoding="utf-8") as out:
         out.write(text)
     Path(scratch).chmod(mode)
-    shutil.move(scratch, path)
+    Path(scratch).replace(path)
 
 
 def main() -> None:
